@@ -24,6 +24,8 @@
 
 #include "io/structure.h"
 
+struct nf_lines;
+
 /* ---- reading ---- */
 
 typedef struct nf_xyz_reader nf_xyz_reader;
@@ -32,6 +34,8 @@ typedef struct nf_xyz_reader nf_xyz_reader;
 int nf_xyz_open(nf_xyz_reader **out, const char *path, nf_error *err);
 /** Reads from memory, which must stay; `name` is for messages. */
 int nf_xyz_open_memory(nf_xyz_reader **out, const char *name, const void *data, size_t size, nf_error *err);
+/** Goes on with open lines, which become the reader's, also on failure. */
+int nf_xyz_open_lines(nf_xyz_reader **out, struct nf_lines *in, nf_error *err);
 /** Reads the next frame into s, whose earlier contents go. 1: got one; 0: end of the file; < 0: error, and
  * neither reader nor s are good for anything but being freed. */
 int nf_xyz_next(nf_xyz_reader *reader, nf_structure *s, nf_error *err);

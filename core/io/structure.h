@@ -65,6 +65,9 @@ typedef struct {
 /** Frees what the structure holds and leaves it empty; NULL is fine. */
 void nf_structure_free(nf_structure *s);
 
+/** Empties the structure and keeps its arrays for the next one. */
+void nf_structure_clear(nf_structure *s);
+
 /** The structure as a frame to evaluate: a view that lives as long as the structure stays as it is. */
 void nf_structure_view(const nf_structure *s, nf_frame *frame);
 
