@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "io/number.h"
-#include "io/text.h"
+#include "io/words.h"
 
 struct quoting {
     char opener, closer;

@@ -12,7 +12,7 @@
 #include "base/status.h"
 #include "base/vec3.h"
 #include "io/extxyz_comment.h"
-#include "io/text.h"
+#include "io/words.h"
 
 struct header {
     nf_structure *s;

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "io/extxyz_comment.h"
-#include "io/text.h"
+#include "io/words.h"
 
 enum { MAX_FIELDS = 256, MAX_COLUMNS = NF_LINE_MAX / 2 };
 

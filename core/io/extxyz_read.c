@@ -9,7 +9,7 @@
 #include "io/lines.h"
 #include "io/number.h"
 #include "io/symbols.h"
-#include "io/text.h"
+#include "io/words.h"
 
 enum { MAX_ATOMS = 100000000 };
 

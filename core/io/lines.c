@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
-#include "io/text.h"
+#include "io/words.h"
 
 enum { FIRST_BUFFER = 1 << 16 };
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "io/text.h"
+#include "io/words.h"
 
 /* The digits of a number: mantissa * 10^exponent. */
 struct decimal {
