@@ -96,25 +96,32 @@ static int read_file(int **species, size_t *n, const char *path, nf_error *err)
 {
     nf_lines in;
     nf_atoms atoms = {0};
+    *species = NULL;
+    *n = 0;
     TRY(nf_lines_open(&in, path, err));
     int rc = read_lines(&atoms, &in, err);
     nf_lines_close(&in);
     return finish(&atoms, rc, path, species, n, err);
 }
 
-int nf_species_read(int **species, size_t *n, const char *spec, nf_error *err)
+static int read_list(int **species, size_t *n, const char *list, const char *what, nf_error *err)
 {
-    struct stat is;
+    nf_atoms atoms = {0};
     *species = NULL;
     *n = 0;
-    if (stat(spec, &is) == 0 && !S_ISDIR(is.st_mode))
-        return read_file(species, n, spec, err);
-    return nf_species_parse_list(species, n, spec, err);
+    int rc = nf_species_list_text(&atoms, list, what, err);
+    return finish(&atoms, rc, what, species, n, err);
 }
 
 int nf_species_parse_list(int **species, size_t *n, const char *list, nf_error *err)
 {
-    nf_atoms atoms = {0};
-    int rc = nf_species_list_text(&atoms, list, "species", err);
-    return finish(&atoms, rc, "species", species, n, err);
+    return read_list(species, n, list, "list of elements", err);
+}
+
+int nf_species_read(int **species, size_t *n, const char *spec, nf_error *err)
+{
+    struct stat is;
+    if (stat(spec, &is) != 0 || S_ISDIR(is.st_mode))
+        return read_list(species, n, spec, "no such file, and as a list of elements", err);
+    return read_file(species, n, spec, err);
 }

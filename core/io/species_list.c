@@ -68,8 +68,7 @@ static int take_item(struct list *l, const char *item, const char *end, nf_error
         memcpy(symbol, item, (size_t)(name_end - item));
     int z = nf_element_number(symbol);
     if (z == 0)
-        return bad_item(l, item, end, "is neither a file nor an element; write elements as in 'O H H * 64'",
-                        err);
+        return bad_item(l, item, end, "is no element; write elements as in 'O H H * 64'", err);
     size_t first = l->atoms->n;
     TRY(nf_atoms_add(l->atoms, z, l->what, err));
     return nf_atoms_repeat(l->atoms, first, n, l->what, err);
