@@ -83,9 +83,9 @@ typedef struct {
     uint32_t natoms, nstructures, cell; /* of the POSDATA under way; cell: the next one to report */
     size_t done, total;                 /* doubles of its positions */
     int32_t bead;
-    uint32_t ntext, have_text;
-    size_t have;                        /* bytes in scratch */
-    unsigned char scratch[IPI_SCRATCH]; /* the fixed-size piece under way: header, cell, or a split double */
+    uint32_t ntext;
+    size_t have;                        /* bytes of the piece under way: of text, or else of scratch */
+    unsigned char scratch[IPI_SCRATCH]; /* a header, what opens a payload, a cell, or a split double */
     char text[IPI_INIT_MAX + 1];
     char error[IPI_MESSAGE_MAX];
 } ipi_dec;

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * ipi_decode.c - what the server of the protocol says, from bytes to events.
+ *
+ * A table of steps, one per stage. A step gathers the fixed-size piece it needs and then makes an event, goes
+ * on to another stage, or finds the peer broken. Positions are the only piece without a bound and the only
+ * one not copied: they are reported where they lie, except for a double split between two feeds.
+ *
+ *     HEADER ─┬─► HEADER                                      STATUS, GETFORCE, EXIT
+ *             ├─► INIT_HEAD ─► INIT_TEXT ─► HEADER
+ *             └─► POSDATA_HEAD ─► CELL x B ─► POSITIONS ─► HEADER
+ *
+ * The two layouts of POSDATA differ in one thing: the single one has its cell before the number of atoms.
+ * POSDATA_HEAD leaves that cell in the scratch buffer, where CELL looks first.
+ */
+#include "protocol/ipi.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { BROKEN = -1, MORE = 0, EVENT = 1, GO_ON = 2 };
+
+enum { AT_HEADER, AT_INIT_HEAD, AT_INIT_TEXT, AT_POSDATA_HEAD, AT_CELL, AT_POSITIONS, AT_BROKEN };
+
+enum { CELL_BYTES = 9 * sizeof(double), PAIR_BYTES = 2 * CELL_BYTES, ATOM_BYTES = 3 * sizeof(double) };
+
+typedef struct {
+    const unsigned char *p;
+    size_t n;
+} input;
+
+typedef int step(ipi_dec *d, input *in, ipi_event *ev);
+
+/* The driver's words are here because two drivers joined by mistake deserve a sentence of their own. */
+static const struct word {
+    char name[IPI_HEADER + 1];
+    int stage;
+    ipi_kind kind;
+} words[] = {
+    {"STATUS      ", .stage = AT_HEADER, .kind = IPI_STATUS},
+    {"GETFORCE    ", .stage = AT_HEADER, .kind = IPI_GETFORCE},
+    {"EXIT        ", .stage = AT_HEADER, .kind = IPI_EXIT},
+    {"INIT        ", .stage = AT_INIT_HEAD, .kind = IPI_INIT},
+    {"POSDATA     ", .stage = AT_POSDATA_HEAD, .kind = IPI_POSDATA},
+    {"NEEDINIT    ", .stage = AT_BROKEN},
+    {"READY       ", .stage = AT_BROKEN},
+    {"HAVEDATA    ", .stage = AT_BROKEN},
+    {"FORCEREADY  ", .stage = AT_BROKEN},
+};
+
+void ipi_dec_init(ipi_dec *d, const ipi_limits *limits)
+{
+    memset(d, 0, sizeof *d);
+    d->stage = AT_HEADER;
+    d->batch = 1;
+    d->limits = *limits;
+    if (d->limits.max_init > IPI_INIT_MAX)
+        d->limits.max_init = IPI_INIT_MAX;
+}
+
+const char *ipi_dec_error(const ipi_dec *d)
+{
+    return d->error;
+}
+
+static int broken(ipi_dec *d)
+{
+    d->stage = AT_BROKEN;
+    return BROKEN;
+}
+
+int ipi_dec_set_batch(ipi_dec *d, int nstructures)
+{
+    if (d->stage == AT_BROKEN)
+        return BROKEN;
+    if (nstructures > 1 && (uint32_t)nstructures > d->limits.max_structures) {
+        snprintf(d->error, sizeof d->error,
+                 "the peer announced batches of %d structures, above the limit of %u", nstructures,
+                 (unsigned)d->limits.max_structures);
+        return broken(d);
+    }
+    d->batch = nstructures > 1 ? (uint32_t)nstructures : 1;
+    return 0;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static int32_t int32_at(const unsigned char *p)
+{
+    int32_t i;
+    memcpy(&i, p, sizeof i);
+    return i;
+}
+
+static const unsigned char *take(input *in, size_t n)
+{
+    const unsigned char *p = in->p;
+    in->p += n;
+    in->n -= n;
+    return p;
+}
+
+/* Fills `piece` up to `want` bytes over as many feeds as it takes; d->have counts them, and is the caller's
+ * to set back once the piece is used. */
+static bool gather(ipi_dec *d, input *in, void *piece, size_t want)
+{
+    size_t n = d->have < want ? smaller(want - d->have, in->n) : 0;
+    if (n > 0)
+        memcpy((unsigned char *)piece + d->have, take(in, n), n);
+    d->have += n;
+    return d->have >= want;
+}
+
+/* Names the word in a form that a log can hold, whatever its bytes. */
+static int refuse_word(ipi_dec *d, const char *complaint)
+{
+    char shown[4 * IPI_HEADER + 1];
+    size_t len = IPI_HEADER, at = 0;
+    while (len > 0 && d->scratch[len - 1] == ' ')
+        len--;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = d->scratch[i];
+        bool plain = c >= ' ' && c <= '~' && c != '"' && c != '\\';
+        at += (size_t)snprintf(shown + at, sizeof shown - at, plain ? "%c" : "\\x%02x", c);
+    }
+    shown[at] = '\0';
+    snprintf(d->error, sizeof d->error, "the peer sent \"%s\", %s", shown, complaint);
+    return broken(d);
+}
+
+/* nstructures is fixed here, so that ipi_dec_set_batch cannot change the layout of a message under way. */
+static int header(ipi_dec *d, input *in, ipi_event *ev)
+{
+    if (!gather(d, in, d->scratch, IPI_HEADER))
+        return MORE;
+    const struct word *w = words, *end = words + sizeof words / sizeof *words;
+    while (w < end && memcmp(w->name, d->scratch, IPI_HEADER) != 0)
+        w++;
+    if (w == end)
+        return refuse_word(d, "which is no word of the i-PI protocol");
+    if (w->stage == AT_BROKEN)
+        return refuse_word(d, "which a driver says: it is a driver itself, not a server");
+    d->have = 0;
+    d->nstructures = d->batch;
+    d->stage = w->stage;
+    ev->kind = w->kind;
+    return w->stage == AT_HEADER ? EVENT : GO_ON;
+}
+
+static int init_head(ipi_dec *d, input *in, ipi_event *ev)
+{
+    (void)ev;
+    if (!gather(d, in, d->scratch, 2 * sizeof(int32_t)))
+        return MORE;
+    int32_t ntext = int32_at(d->scratch + sizeof(int32_t));
+    if (ntext < 0 || (uint32_t)ntext > d->limits.max_init) {
+        snprintf(d->error, sizeof d->error, "the peer announced %d bytes of INIT text; the limit is %u",
+                 (int)ntext, (unsigned)d->limits.max_init);
+        return broken(d);
+    }
+    d->bead = int32_at(d->scratch);
+    d->ntext = (uint32_t)ntext;
+    d->have = 0;
+    d->stage = AT_INIT_TEXT;
+    return GO_ON;
+}
+
+static int init_text(ipi_dec *d, input *in, ipi_event *ev)
+{
+    if (!gather(d, in, d->text, d->ntext))
+        return MORE;
+    d->text[d->ntext] = '\0';
+    d->have = 0;
+    d->stage = AT_HEADER;
+    ev->kind = IPI_INIT;
+    ev->init.bead = d->bead;
+    ev->init.ntext = d->ntext;
+    ev->init.text = d->text;
+    return EVENT;
+}
+
+/* A few bytes of the peer must not make the caller reserve what it does not have. */
+static bool natoms_allowed(ipi_dec *d, int32_t natoms)
+{
+    if (natoms < 1 || (uint32_t)natoms > d->limits.max_atoms)
+        snprintf(d->error, sizeof d->error, "the peer announced %d atoms; 1 to %u are allowed", (int)natoms,
+                 (unsigned)d->limits.max_atoms);
+    else if ((size_t)natoms > SIZE_MAX / ATOM_BYTES / d->nstructures)
+        snprintf(d->error, sizeof d->error,
+                 "the peer announced %u structures of %d atoms, more than memory can hold",
+                 (unsigned)d->nstructures, (int)natoms);
+    else
+        return true;
+    return false;
+}
+
+static int posdata_head(ipi_dec *d, input *in, ipi_event *ev)
+{
+    size_t before = d->nstructures > 1 ? 0 : PAIR_BYTES;
+    if (!gather(d, in, d->scratch, before + sizeof(int32_t)))
+        return MORE;
+    int32_t natoms = int32_at(d->scratch + before);
+    if (!natoms_allowed(d, natoms))
+        return broken(d);
+    d->have = before;
+    d->cell = 0;
+    d->done = 0;
+    d->total = (size_t)3 * (size_t)natoms * d->nstructures;
+    d->stage = AT_CELL;
+    ev->kind = IPI_POSDATA;
+    ev->posdata.natoms = (uint32_t)natoms;
+    ev->posdata.nstructures = d->nstructures;
+    return EVENT;
+}
+
+/* The inverse is dropped: i-PI sends it by rows and ASE by columns. */
+static int cell(ipi_dec *d, input *in, ipi_event *ev)
+{
+    if (!gather(d, in, d->scratch, PAIR_BYTES))
+        return MORE;
+    d->have = 0;
+    ev->kind = IPI_CELL;
+    ev->cell.structure = d->cell++;
+    memcpy(ev->cell.h, d->scratch, CELL_BYTES);
+    if (d->cell == d->nstructures)
+        d->stage = AT_POSITIONS;
+    return EVENT;
+}
+
+static int report_positions(ipi_dec *d, ipi_event *ev, const unsigned char *payload, size_t count)
+{
+    ev->kind = IPI_POSITIONS;
+    ev->positions.first = d->done;
+    ev->positions.count = count;
+    ev->positions.payload = payload;
+    d->done += count;
+    return EVENT;
+}
+
+static int positions(ipi_dec *d, input *in, ipi_event *ev)
+{
+    if (d->done == d->total) {
+        d->stage = AT_HEADER;
+        ev->kind = IPI_POSDATA_END;
+        return EVENT;
+    }
+    size_t whole = smaller(in->n / sizeof(double), d->total - d->done);
+    if (d->have == 0 && whole > 0)
+        return report_positions(d, ev, take(in, whole * sizeof(double)), whole);
+    if (!gather(d, in, d->scratch, sizeof(double)))
+        return MORE;
+    d->have = 0;
+    return report_positions(d, ev, d->scratch, 1);
+}
+
+static int stay_broken(ipi_dec *d, input *in, ipi_event *ev)
+{
+    (void)in;
+    (void)ev;
+    return broken(d);
+}
+
+int ipi_feed(ipi_dec *d, const unsigned char *p, size_t n, size_t *used, ipi_event *ev)
+{
+    static step *const steps[] = {
+        [AT_HEADER] = header,       [AT_INIT_HEAD] = init_head,
+        [AT_INIT_TEXT] = init_text, [AT_POSDATA_HEAD] = posdata_head,
+        [AT_CELL] = cell,           [AT_POSITIONS] = positions,
+        [AT_BROKEN] = stay_broken,
+    };
+    input in = {p, n};
+    int rc;
+    do
+        rc = steps[d->stage](d, &in, ev);
+    while (rc == GO_ON);
+    *used = n - in.n;
+    return rc;
+}
