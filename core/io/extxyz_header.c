@@ -75,10 +75,13 @@ static int reserve(struct header *h, const char *line, nf_error *err)
 
 static int split(struct header *h, const char *line, nf_error *err)
 {
-    nf_pair pair = {0};
-    while (nf_pair_next(&line, &pair))
+    nf_pair pair;
+    size_t missing = 0;
+    while (nf_pair_next(&line, &pair)) {
         TRY(add_pair(h, &pair, err));
-    if (pair.missing > 0)
+        missing = pair.missing;
+    }
+    if (missing > 0)
         return nf_fail(err, NF_EFORMAT, "%s:%ld: a quote or bracket is not closed", NF_AT(h->at));
     return 0;
 }

@@ -6,8 +6,8 @@
  * XYZ, PDB, a text file with a list) or writes the list itself:
  *
  *     list   = group { (";" | newline) group }        a group also ends after its "* n"
- *     group  = item { (blank | ",") item } [ " * " n ]     the whole group n times
- *     item   = symbol | symbol"*"n                         without blanks: the one symbol n times
+ *     group  = item { (blank | ",") item } [ " * " n ]     a blank before the star: the whole group n times
+ *     item   = symbol | symbol"*"n                         no blanks: the one symbol n times
  *
  *     O H H * 64          64 times O H H
  *     O H*2 * 64; Na; Cl  the same, then Na Cl

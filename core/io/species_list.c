@@ -74,7 +74,7 @@ static int take_item(struct list *l, const char *item, const char *end, nf_error
     return nf_atoms_repeat(l->atoms, first, n, l->what, err);
 }
 
-/* ` * n` */
+/* ` * n` or ` *n` */
 static int take_repetition(struct list *l, const char *star, const char **end, nf_error *err)
 {
     const char *count = skip_separators(star + 1);
@@ -100,7 +100,7 @@ int nf_species_list_text(nf_atoms *atoms, const char *list, const char *what, nf
             continue;
         }
         p = item_end(p);
-        if (p - item == 1 && *item == '*')
+        if (*item == '*')
             TRY(take_repetition(&l, item, &p, err));
         else
             TRY(take_item(&l, item, p, err));
