@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * common.h - what the commands share. A command returns the exit status.
+ */
+#ifndef NF_CLI_COMMON_H
+#define NF_CLI_COMMON_H
+
+#include "base/status.h"
+
+#define UNITS_CHOICES "bohr,hartree|angstrom,eV|reduced"
+
+/** Log to stderr, a line an event. */
+void cli_log(void *ctx, int level, const char *message);
+/** "nearfar: sentence" on stderr; returns the exit status 1. */
+int cli_fail(const nf_error *err);
+/** Seconds of a clock that only goes forward. */
+double cli_seconds(void);
+/** Loads a model with warnings on stderr. */
+int cli_load(nf_model **model, int n, char **paths, int units, nf_error *err);
+/** One line: members, elements, cutoff, features, units. */
+void cli_describe(const nf_model *model, char *out, size_t size);
+
+int cmd_run(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+
+#endif

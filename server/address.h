@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * address.h - where a driver listens: unix:NAME, unix:/path, tcp:HOST:PORT.
+ */
+#ifndef NF_SERVER_ADDRESS_H
+#define NF_SERVER_ADDRESS_H
+
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include "base/status.h"
+
+typedef struct {
+    const char *text;             /* as given; borrowed */
+    bool local;                   /* unix socket */
+    char path[108];               /* local: of the socket */
+    char host[256], port[16];     /* else */
+    struct sockaddr_storage to;   /* else: resolved */
+} nf_address;
+
+/** Is the argument meant as an address? */
+bool nf_address_looks(const char *text);
+/** Parses, and resolves a host. NF_EINVAL says what is wrong. */
+int nf_address_parse(nf_address *out, const char *text, nf_error *err);
+/** Writes the <ffsocket> block for i-PI's input to `out` (size bytes). */
+void nf_address_ffsocket(const nf_address *address, char *out, size_t size);
+
+#endif

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "server/link.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { RETRY_MS = 100, LARGEST_BATCH = 65536 };
+
+static void end(nf_link *link, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void try_connect(nf_link *link);
+static void process(nf_link *link);
+static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
+
+/* ---- the end ---- */
+
+static void close_timer(nf_link *link)
+{
+    if (!uv_is_closing((uv_handle_t *)&link->retry))
+        uv_close((uv_handle_t *)&link->retry, NULL);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    close_timer(handle->data);
+}
+
+/* Closes the link; fmt NULL is a regular end. */
+static void end(nf_link *link, int code, const char *fmt, ...)
+{
+    char text[240];
+    if (link->state == NF_LINK_CLOSED)
+        return;
+    if (fmt != NULL) {
+        va_list ap;
+        va_start(ap, fmt);
+        vsnprintf(text, sizeof text, fmt, ap);
+        va_end(ap);
+    }
+    link->state = NF_LINK_CLOSED;
+    if (link->open)
+        uv_close(&link->socket.handle, on_closed);
+    else
+        close_timer(link);
+    link->open = false;
+    nf_server_closed(link->server, link, code, fmt == NULL ? NULL : text);
+}
+
+void nf_link_close(nf_link *link)
+{
+    end(link, 0, NULL);
+}
+
+/* ---- sending ---- */
+
+static void send_word(nf_link *link, ipi_word word)
+{
+    unsigned char bytes[IPI_HEADER];
+    ipi_status(bytes, word);
+    uv_buf_t buf = uv_buf_init((char *)bytes, sizeof bytes);
+    if (uv_try_write(&link->socket.stream, &buf, 1) != (int)sizeof bytes)
+        end(link, NF_EIO, "the driver does not read what it asks for");
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    nf_link *link = write->data;
+    link->writing = false;
+    if (link->state == NF_LINK_CLOSED)
+        return;
+    if (status < 0)
+        end(link, NF_EIO, "cannot send the forces: %s", uv_strerror(status));
+    else
+        process(link);
+}
+
+static void send_forces(nf_link *link)
+{
+    uv_buf_t buf = uv_buf_init((char *)link->request.reply, (unsigned)link->request.nreply);
+    link->write.data = link;
+    link->writing = true;
+    link->force_wanted = false;
+    link->state = NF_LINK_READY;
+    int rc = uv_write(&link->write, &link->socket.stream, &buf, 1, on_written);
+    if (rc < 0) {
+        link->writing = false;
+        end(link, NF_EIO, "cannot send the forces: %s", uv_strerror(rc));
+    }
+}
+
+void nf_link_result(nf_link *link)
+{
+    if (link->state == NF_LINK_CLOSED)
+        return;
+    if (link->request.code != 0) {
+        end(link, link->request.code, "%s", link->request.err.msg);
+        return;
+    }
+    link->state = NF_LINK_HAVE_DATA;
+    if (link->status_held) {
+        link->status_held = false;
+        send_word(link, IPI_HAVEDATA);
+    }
+    if (link->state == NF_LINK_HAVE_DATA && link->force_wanted)
+        send_forces(link);
+    process(link);
+}
+
+/* ---- what a driver says, by state ---- */
+
+static void say_needinit(nf_link *link, const ipi_event *ev)
+{
+    (void)ev;
+    send_word(link, IPI_NEEDINIT);
+}
+
+static void say_ready(nf_link *link, const ipi_event *ev)
+{
+    (void)ev;
+    send_word(link, IPI_READY);
+}
+
+static void say_havedata(nf_link *link, const ipi_event *ev)
+{
+    (void)ev;
+    send_word(link, IPI_HAVEDATA);
+}
+
+static void hold_status(nf_link *link, const ipi_event *ev)
+{
+    (void)ev;
+    link->status_held = true;
+}
+
+static void take_init(nf_link *link, const ipi_event *ev)
+{
+    int batch = ipi_init_batch(ev->init.text);
+    if (batch < 0 || ipi_dec_set_batch(&link->decoder, batch) < 0) {
+        end(link, NF_EFORMAT, "the driver's INIT asks for a batch_size that is not between 1 and %d", LARGEST_BATCH);
+        return;
+    }
+    link->ipi = ev->init.ntext > 0 && ev->init.text[0] != '\0'; /* ASE sends one NUL */
+    if (batch > 1)
+        nf_server_log(link->server, NF_LOG_INFO, "link %d: batches of %d structures", link->number, batch);
+    if (link->state == NF_LINK_WANT_INIT)
+        link->state = NF_LINK_READY;
+}
+
+static void begin_structures(nf_link *link, uint32_t nstructures)
+{
+    nf_error err;
+    const nf_run_options *o = nf_server_options(link->server);
+    int rc = nf_request_prepare(&link->request, o, nf_server_calc(link->server), nstructures, &err);
+    if (rc != 0)
+        end(link, rc, "%s", err.msg);
+    else
+        link->state = NF_LINK_FILLING;
+}
+
+static void take_posdata(nf_link *link, const ipi_event *ev)
+{
+    const nf_run_options *o = nf_server_options(link->server);
+    if (ev->posdata.natoms != o->natoms) {
+        end(link, NF_EINVAL, "the driver sends %u atoms, --species has %zu", ev->posdata.natoms, o->natoms);
+        return;
+    }
+    if (link->state == NF_LINK_BUSY || link->writing) {
+        link->paused = true;
+        link->next_structures = ev->posdata.nstructures;
+        uv_read_stop(&link->socket.stream);
+    } else {
+        begin_structures(link, ev->posdata.nstructures);
+    }
+}
+
+static void take_cell(nf_link *link, const ipi_event *ev)
+{
+    nf_request_cell(&link->request, ev->cell.structure, ev->cell.h);
+}
+
+static void take_positions(nf_link *link, const ipi_event *ev)
+{
+    nf_request_positions(&link->request, ev->positions.first, ev->positions.count, ev->positions.payload);
+}
+
+static void queue_job(nf_link *link, const ipi_event *ev)
+{
+    (void)ev;
+    link->state = NF_LINK_BUSY;
+    nf_server_ready(link->server, link);
+}
+
+static void reply_when_done(nf_link *link, const ipi_event *ev)
+{
+    (void)ev;
+    link->force_wanted = true;
+}
+
+static void reply_now(nf_link *link, const ipi_event *ev)
+{
+    (void)ev;
+    send_forces(link);
+}
+
+static void no_structure(nf_link *link, const ipi_event *ev)
+{
+    (void)ev;
+    end(link, NF_EFORMAT, "the driver sent GETFORCE before any positions");
+}
+
+static void leave(nf_link *link, const ipi_event *ev)
+{
+    (void)ev;
+    end(link, 0, NULL);
+}
+
+typedef void action(nf_link *link, const ipi_event *ev);
+
+/* Every state has an answer to every word. While a message is FILLING only its own pieces can come. */
+static action *const rules[NF_LINK_NSTATES][IPI_EXIT + 1] = {
+    [NF_LINK_WANT_INIT] = {[IPI_STATUS] = say_needinit, [IPI_INIT] = take_init, [IPI_POSDATA] = take_posdata,
+                           [IPI_GETFORCE] = no_structure, [IPI_EXIT] = leave},
+    [NF_LINK_READY] = {[IPI_STATUS] = say_ready, [IPI_INIT] = take_init, [IPI_POSDATA] = take_posdata,
+                       [IPI_GETFORCE] = no_structure, [IPI_EXIT] = leave},
+    [NF_LINK_FILLING] = {[IPI_CELL] = take_cell, [IPI_POSITIONS] = take_positions, [IPI_POSDATA_END] = queue_job},
+    [NF_LINK_BUSY] = {[IPI_STATUS] = hold_status, [IPI_INIT] = take_init, [IPI_POSDATA] = take_posdata,
+                      [IPI_GETFORCE] = reply_when_done, [IPI_EXIT] = leave},
+    [NF_LINK_HAVE_DATA] = {[IPI_STATUS] = say_havedata, [IPI_INIT] = take_init, [IPI_POSDATA] = take_posdata,
+                           [IPI_GETFORCE] = reply_now, [IPI_EXIT] = leave},
+};
+
+static void act(nf_link *link, const ipi_event *ev)
+{
+    action *what = rules[link->state][ev->kind];
+    if (what == NULL)
+        end(link, NF_EFORMAT, "the driver sent a message out of turn");
+    else
+        what(link, ev);
+}
+
+/* Decodes what was read, as far as the state allows. */
+static void process(nf_link *link)
+{
+    ipi_event ev;
+    if (link->paused && link->state != NF_LINK_BUSY && link->state != NF_LINK_CLOSED && !link->writing) {
+        link->paused = false;
+        begin_structures(link, link->next_structures);
+        if (link->state != NF_LINK_CLOSED)
+            uv_read_start(&link->socket.stream, allocate, on_read);
+    }
+    while (!link->paused && link->state != NF_LINK_CLOSED) {
+        size_t used = 0;
+        int rc = ipi_feed(&link->decoder, link->buffer + link->begin, link->end - link->begin, &used, &ev);
+        link->begin += used;
+        if (rc < 0)
+            end(link, NF_EFORMAT, "%s", ipi_dec_error(&link->decoder));
+        if (rc <= 0)
+            return;
+        act(link, &ev);
+    }
+}
+
+/* ---- reading ---- */
+
+/* Whatever was read has been decoded, or reading is stopped: the buffer is empty here. */
+static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    nf_link *link = handle->data;
+    (void)suggested;
+    assert(link->begin == link->end);
+    link->begin = link->end = 0;
+    *buf = uv_buf_init((char *)link->buffer, NF_LINK_BUFFER);
+}
+
+/* ASE's five sends a step wait for an acknowledgement each unless it comes at once. */
+static void acknowledge_at_once(nf_link *link)
+{
+#if defined TCP_QUICKACK
+    uv_os_fd_t fd;
+    int on = 1;
+    if (!link->address->local && uv_fileno(&link->socket.handle, &fd) == 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+#else
+    (void)link;
+#endif
+}
+
+static void on_hangup(nf_link *link, int status)
+{
+    bool between = link->state == NF_LINK_WANT_INIT || link->state == NF_LINK_READY;
+    if (between && !link->writing && (status == UV_EOF || status == UV_ECONNRESET))
+        end(link, 0, NULL);
+    else
+        end(link, NF_EIO, "the driver closed the connection in the middle of a step%s%s",
+            status == UV_EOF ? "" : ": ", status == UV_EOF ? "" : uv_strerror(status));
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    nf_link *link = stream->data;
+    (void)buf;
+    if (n < 0) {
+        on_hangup(link, (int)n);
+        return;
+    }
+    acknowledge_at_once(link);
+    link->heard = link->heard || n > 0;
+    link->end += (size_t)n;
+    process(link);
+}
+
+/* ---- connecting ---- */
+
+static void on_retry(uv_timer_t *timer)
+{
+    try_connect(timer->data);
+}
+
+static void on_closed_retry(uv_handle_t *handle)
+{
+    nf_link *link = handle->data;
+    if (link->state != NF_LINK_CLOSED)
+        uv_timer_start(&link->retry, on_retry, RETRY_MS, 0);
+    else
+        close_timer(link);
+}
+
+static bool comes_later(int status)
+{
+    return status == UV_ENOENT || status == UV_ECONNREFUSED || status == UV_EAGAIN || status == UV_ETIMEDOUT;
+}
+
+static void not_connected(nf_link *link, int status)
+{
+    uint64_t now = uv_now(nf_server_loop(link->server));
+    const nf_run_options *o = nf_server_options(link->server);
+    if (!comes_later(status))
+        end(link, NF_EIO, "cannot connect to %s: %s", link->address->text, uv_strerror(status));
+    else if (link->extra || now >= link->deadline)
+        end(link, NF_EIO, "no driver listened at %s within %g s (%s): start it, or wait longer with --wait",
+            link->address->text, o->wait, uv_strerror(status));
+    if (link->state == NF_LINK_CLOSED)
+        return;
+    if (!link->said_waiting)
+        nf_server_log(link->server, NF_LOG_INFO, "waiting up to %g s for a driver at %s", o->wait, link->address->text);
+    link->said_waiting = true;
+    link->open = false;
+    uv_close(&link->socket.handle, on_closed_retry);
+}
+
+static void on_connected(uv_connect_t *connect, int status)
+{
+    nf_link *link = connect->data;
+    if (link->state == NF_LINK_CLOSED)
+        return;
+    if (status < 0) {
+        not_connected(link, status);
+        return;
+    }
+    if (!link->address->local)
+        uv_tcp_nodelay(&link->socket.tcp, 1);
+    if (!link->extra)
+        nf_server_log(link->server, NF_LOG_INFO, "link %d: connected to %s", link->number, link->address->text);
+    link->state = NF_LINK_WANT_INIT;
+    int rc = uv_read_start(&link->socket.stream, allocate, on_read);
+    if (rc < 0)
+        end(link, NF_EIO, "cannot read from %s: %s", link->address->text, uv_strerror(rc));
+}
+
+static void try_connect(nf_link *link)
+{
+    uv_loop_t *loop = nf_server_loop(link->server);
+    int rc = link->address->local ? uv_pipe_init(loop, &link->socket.pipe, 0) : uv_tcp_init(loop, &link->socket.tcp);
+    if (rc < 0) {
+        end(link, NF_EIO, "cannot make a socket: %s", uv_strerror(rc));
+        return;
+    }
+    link->open = true;
+    link->socket.handle.data = link;
+    link->connect.data = link;
+    if (link->address->local)
+        uv_pipe_connect(&link->connect, &link->socket.pipe, link->address->path, on_connected);
+    else if ((rc = uv_tcp_connect(&link->connect, &link->socket.tcp, (const struct sockaddr *)&link->address->to,
+                                  on_connected)) < 0)
+        not_connected(link, rc);
+}
+
+void nf_link_start(nf_link *link, uint64_t deadline_ms)
+{
+    const nf_run_options *o = nf_server_options(link->server);
+    ipi_limits limits = {(uint32_t)(o->natoms < INT32_MAX ? o->natoms + 1000000 : INT32_MAX), LARGEST_BATCH, IPI_INIT_MAX};
+    ipi_dec_init(&link->decoder, &limits);
+    link->state = NF_LINK_CONNECTING;
+    link->deadline = deadline_ms;
+    uv_timer_init(nf_server_loop(link->server), &link->retry);
+    link->retry.data = link;
+    try_connect(link);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "server/request.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+
+static int reserve(nf_request *r, const nf_run_options *o, size_t nstructures, nf_error *err)
+{
+    size_t atoms = nstructures * o->natoms, members = nstructures * nf_model_nmembers(o->model);
+    if (NF_GROW(r->pos, r->cap_pos, atoms) || NF_GROW(r->forces, r->cap_forces, atoms) ||
+        NF_GROW(r->frames, r->cap_frames, nstructures) || NF_GROW(r->results, r->cap_results, nstructures) ||
+        NF_GROW(r->jobs, r->cap_jobs, nstructures) || NF_GROW(r->wire, r->cap_wire, nstructures) ||
+        NF_GROW(r->extras_begin, r->cap_extras_begin, nstructures + 1))
+        return nf_fail_memory(err, "a structure");
+    if (o->extras == NF_EXTRAS_COMMITTEE &&
+        (NF_GROW(r->member_energy, r->cap_member_energy, members) ||
+         NF_GROW(r->member_forces, r->cap_member_forces, members * o->natoms) ||
+         NF_GROW(r->member_virial, r->cap_member_virial, members)))
+        return nf_fail_memory(err, "the members of a committee");
+    return 0;
+}
+
+static void want_members(nf_request *r, size_t k, size_t nmembers)
+{
+    nf_result *result = &r->results[k];
+    result->nmembers = nmembers;
+    result->member_energy = r->member_energy + k * nmembers;
+    result->member_forces = r->member_forces + k * nmembers * r->natoms;
+    result->member_virial = r->member_virial + k * nmembers;
+}
+
+int nf_request_prepare(nf_request *r, const nf_run_options *o, nf_calc *calc, size_t nstructures, nf_error *err)
+{
+    TRY(reserve(r, o, nstructures, err));
+    r->natoms = o->natoms;
+    r->nstructures = nstructures;
+    r->ndone = 0;
+    r->code = 0;
+    for (size_t k = 0; k < nstructures; k++) {
+        r->frames[k] = (nf_frame)NF_FRAME_INIT;
+        r->frames[k].natoms = o->natoms;
+        r->frames[k].pos = (const double(*)[3])(r->pos + k * o->natoms);
+        r->frames[k].species = o->species;
+        memcpy(r->frames[k].pbc, o->pbc, sizeof o->pbc);
+        r->results[k] = (nf_result)NF_RESULT_INIT;
+        r->results[k].forces = r->forces + k * o->natoms;
+        if (o->extras == NF_EXTRAS_COMMITTEE)
+            want_members(r, k, nf_model_nmembers(o->model));
+        r->jobs[k] = (nf_job){.calc = calc, .frame = &r->frames[k], .result = &r->results[k], .user = r};
+    }
+    return 0;
+}
+
+void nf_request_cell(nf_request *r, size_t k, const double h[9])
+{
+    for (int v = 0; v < 3; v++)
+        for (int c = 0; c < 3; c++)
+            r->frames[k].cell[v][c] = h[3 * c + v] * NF_BOHR; /* vectors are columns on the wire */
+}
+
+void nf_request_positions(nf_request *r, size_t first, size_t count, const unsigned char *payload)
+{
+    double *to = &r->pos[0][0] + first;
+    memcpy(to, payload, count * sizeof *to);
+    for (size_t i = 0; i < count; i++)
+        to[i] *= NF_BOHR;
+}
+
+static int write_extras(nf_request *r, nf_extras kind, nf_error *err)
+{
+    r->extras.n = 0;
+    for (size_t k = 0; k < r->nstructures; k++) {
+        r->extras_begin[k] = r->extras.n;
+        if (nf_extras_write(&r->extras, kind, &r->results[k], r->natoms))
+            return nf_fail_memory(err, "the extras of a reply");
+    }
+    r->extras_begin[r->nstructures] = r->extras.n;
+    return 0;
+}
+
+static void to_wire(nf_request *r)
+{
+    for (size_t i = 0; i < r->nstructures * r->natoms; i++)
+        for (int c = 0; c < 3; c++)
+            r->forces[i][c] *= NF_BOHR / NF_HARTREE;
+    for (size_t k = 0; k < r->nstructures; k++) {
+        const nf_result *result = &r->results[k];
+        ipi_reply *wire = &r->wire[k];
+        wire->energy = result->energy / NF_HARTREE;
+        wire->forces = r->forces[k * r->natoms];
+        for (int c = 0; c < 9; c++)
+            wire->virial[c] = result->virial[c / 3][c % 3] / NF_HARTREE;
+        wire->extras = r->extras.n == 0 ? NULL : r->extras.text + r->extras_begin[k];
+        wire->nextras = (uint32_t)(r->extras_begin[k + 1] - r->extras_begin[k]);
+    }
+}
+
+int nf_request_encode(nf_request *r, const nf_run_options *o, nf_error *err)
+{
+    TRY(write_extras(r, o->extras, err));
+    to_wire(r);
+    r->nreply = ipi_forceready_size((uint32_t)r->natoms, r->nstructures, r->wire);
+    if (r->nreply == 0)
+        return nf_fail(err, NF_ELIMIT, "a reply of %zu structures of %zu atoms is too long for the protocol",
+                       r->nstructures, r->natoms);
+    if (NF_GROW(r->reply, r->cap_reply, r->nreply))
+        return nf_fail_memory(err, "a reply");
+    ipi_forceready(r->reply, (uint32_t)r->natoms, r->nstructures, r->wire);
+    return 0;
+}
+
+void nf_request_free(nf_request *r)
+{
+    nf_free(r->pos);
+    nf_free(r->forces);
+    nf_free(r->member_energy);
+    nf_free(r->member_forces);
+    nf_free(r->member_virial);
+    nf_free(r->frames);
+    nf_free(r->results);
+    nf_free(r->jobs);
+    nf_free(r->reply);
+    nf_free(r->extras.text);
+    nf_free(r->extras_begin);
+    nf_free(r->wire);
+    *r = (nf_request){0};
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "server/run.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "server/link.h"
+#include "server/schedule.h"
+
+enum { MOST_LINKS = 256 };
+
+struct nf_server {
+    const nf_run_options *options;
+    uv_loop_t loop;
+    uv_check_t check;       /* after each poll: what became ready goes out as one list */
+    uv_async_t wake;        /* the compute thread has something */
+    uv_signal_t signals[2];
+    nf_schedule *schedule;
+    nf_request *ready;      /* in this turn of the loop */
+    int nlinks, nopen, nbusy;
+    nf_link *links[MOST_LINKS];
+    bool stopping;
+    int code;               /* the first failure */
+    nf_error *err;
+};
+
+typedef struct nf_server server;
+
+/* ---- what links ask for ---- */
+
+void nf_server_log(server *s, int level, const char *fmt, ...)
+{
+    char text[400];
+    va_list ap;
+    if (s->options->log == NULL)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    s->options->log(s->options->log_ctx, level, text);
+}
+
+const nf_run_options *nf_server_options(server *s)
+{
+    return s->options;
+}
+
+uv_loop_t *nf_server_loop(server *s)
+{
+    return &s->loop;
+}
+
+nf_calc *nf_server_calc(server *s)
+{
+    return nf_schedule_calc(s->schedule);
+}
+
+void nf_server_ready(server *s, nf_link *link)
+{
+    link->request.link = link;
+    link->request.next = s->ready;
+    s->ready = &link->request;
+}
+
+/* ---- the end ---- */
+
+static void close_helpers(server *s)
+{
+    if (s->stopping)
+        return;
+    s->stopping = true;
+    uv_close((uv_handle_t *)&s->check, NULL);
+    uv_close((uv_handle_t *)&s->wake, NULL);
+    for (int i = 0; i < 2; i++)
+        uv_close((uv_handle_t *)&s->signals[i], NULL);
+}
+
+static void end_if_idle(server *s)
+{
+    if (s->nopen == 0 && s->nbusy == 0 && s->ready == NULL)
+        close_helpers(s);
+}
+
+/* Extra links that a driver never noticed go with the last one it used. */
+static void close_unheard(server *s, const nf_address *address)
+{
+    for (int i = 0; i < s->nlinks; i++)
+        if (s->links[i]->address == address && s->links[i]->heard && s->links[i]->state != NF_LINK_CLOSED)
+            return;
+    for (int i = 0; i < s->nlinks; i++)
+        if (s->links[i]->address == address && s->links[i]->extra)
+            nf_link_close(s->links[i]);
+}
+
+void nf_server_closed(server *s, nf_link *link, int code, const char *text)
+{
+    s->nopen--;
+    if (code != 0 && !(link->extra && !link->heard)) {
+        nf_server_log(s, NF_LOG_WARNING, "link %d closed: %s", link->number, text);
+        if (s->code == 0)
+            s->code = nf_fail(s->err, code, "%s", text);
+    } else if (link->heard) {
+        nf_server_log(s, NF_LOG_INFO, "link %d: the driver is done", link->number);
+    }
+    close_unheard(s, link->address);
+    end_if_idle(s);
+}
+
+static void close_links(server *s)
+{
+    for (int i = 0; i < s->nlinks; i++)
+        nf_link_close(s->links[i]);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    server *s = handle->data;
+    nf_server_log(s, NF_LOG_INFO, "%s: leaving", number == SIGINT ? "interrupted" : "asked to stop");
+    close_links(s);
+    end_if_idle(s);
+}
+
+/* ---- links ---- */
+
+static int add_link(server *s, const nf_address *address, bool extra)
+{
+    nf_link *link = nf_calloc(1, sizeof *link);
+    if (link == NULL)
+        return NF_ENOMEM;
+    s->links[s->nlinks++] = link;
+    s->nopen++;
+    link->server = s;
+    link->address = address;
+    link->number = s->nlinks;
+    link->extra = extra;
+    nf_link_start(link, uv_now(&s->loop) + (uint64_t)(1000 * s->options->wait));
+    return 0;
+}
+
+/* All links of the address are busy at once: the driver may have more work than links. */
+static bool wants_more(const server *s, const nf_address *address)
+{
+    for (int i = 0; i < s->nlinks; i++) {
+        const nf_link *link = s->links[i];
+        if (link->address == address && link->state != NF_LINK_CLOSED && (link->state != NF_LINK_BUSY || !link->ipi))
+            return false;
+    }
+    return true;
+}
+
+static void add_extra_links(server *s)
+{
+    for (size_t a = 0; a < s->options->naddresses; a++)
+        if (s->nlinks < MOST_LINKS && wants_more(s, &s->options->addresses[a]))
+            add_link(s, &s->options->addresses[a], true); /* without memory: we stay with what we have */
+}
+
+/* ---- work out, results in ---- */
+
+static void on_check(uv_check_t *check)
+{
+    server *s = check->data;
+    if (s->ready == NULL)
+        return;
+    for (nf_request *r = s->ready; r != NULL; r = r->next)
+        s->nbusy++;
+    nf_schedule_put(s->schedule, s->ready);
+    s->ready = NULL;
+    if (s->options->links == 0)
+        add_extra_links(s);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    server *s = wake->data;
+    nf_request *list = nf_schedule_take_done(s->schedule);
+    while (list != NULL) {
+        nf_request *r = list;
+        list = r->next;
+        s->nbusy--;
+        nf_link_result(r->link);
+    }
+    end_if_idle(s);
+}
+
+/* On the compute thread. */
+static void wake_up(void *ctx)
+{
+    server *s = ctx;
+    uv_async_send(&s->wake);
+}
+
+/* ---- the whole ---- */
+
+static int start_helpers(server *s, nf_error *err)
+{
+    static const int numbers[2] = {SIGINT, SIGTERM};
+    int rc = uv_check_init(&s->loop, &s->check);
+    if (rc == 0)
+        rc = uv_async_init(&s->loop, &s->wake, on_wake);
+    for (int i = 0; rc == 0 && i < 2; i++) {
+        rc = uv_signal_init(&s->loop, &s->signals[i]);
+        if (rc == 0)
+            rc = uv_signal_start(&s->signals[i], on_signal, numbers[i]);
+        s->signals[i].data = s;
+    }
+    if (rc != 0)
+        return nf_fail(err, NF_EIO, "cannot start the event loop: %s", uv_strerror(rc));
+    s->check.data = s->wake.data = s;
+    uv_check_start(&s->check, on_check);
+    return 0;
+}
+
+static int start_links(server *s, nf_error *err)
+{
+    int each = s->options->links > 0 ? s->options->links : 1;
+    for (size_t a = 0; a < s->options->naddresses; a++)
+        for (int k = 0; k < each; k++) {
+            if (s->nlinks == MOST_LINKS)
+                return nf_fail(err, NF_ELIMIT, "more than %d links", MOST_LINKS);
+            if (add_link(s, &s->options->addresses[a], false))
+                return nf_fail_memory(err, "a link");
+        }
+    return 0;
+}
+
+static void free_server(server *s)
+{
+    nf_schedule_free(s->schedule);
+    for (int i = 0; i < s->nlinks; i++) {
+        nf_request_free(&s->links[i]->request);
+        nf_free(s->links[i]);
+    }
+    nf_free(s);
+}
+
+static int serve(server *s, nf_error *err)
+{
+    int rc = start_helpers(s, err);
+    if (rc == 0)
+        rc = nf_schedule_new(&s->schedule, s->options, wake_up, s, err);
+    if (rc == 0) {
+        nf_server_log(s, NF_LOG_INFO, "%d thread%s", nf_schedule_threads(s->schedule),
+                      nf_schedule_threads(s->schedule) == 1 ? "" : "s");
+        rc = start_links(s, err);
+    }
+    if (rc != 0) {
+        close_links(s);
+        close_helpers(s);
+    }
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    return rc != 0 ? rc : s->code;
+}
+
+int nf_run(const nf_run_options *options, nf_error *err)
+{
+    server *s = nf_calloc(1, sizeof *s);
+    if (s == NULL)
+        return nf_fail_memory(err, "the server");
+    s->options = options;
+    s->err = err;
+    signal(SIGPIPE, SIG_IGN);
+    int rc = uv_loop_init(&s->loop);
+    if (rc != 0) {
+        nf_free(s);
+        return nf_fail(err, NF_EIO, "cannot start the event loop: %s", uv_strerror(rc));
+    }
+    rc = serve(s, err);
+    uv_loop_close(&s->loop);
+    free_server(s);
+    return rc;
+}
