@@ -21,6 +21,7 @@ struct nf_server {
     nf_schedule *schedule;
     nf_request *ready;      /* in this turn of the loop */
     int nlinks, nopen, nbusy;
+    unsigned long long nstructures; /* evaluated */
     nf_link *links[MOST_LINKS];
     bool stopping;
     int code;               /* the first failure */
@@ -102,7 +103,7 @@ void nf_server_closed(server *s, nf_link *link, int code, const char *text)
         nf_server_log(s, NF_LOG_WARNING, "link %d closed: %s", link->number, text);
         if (s->code == 0)
             s->code = nf_fail(s->err, code, "%s", text);
-    } else if (link->heard) {
+    } else if (link->heard && !link->extra) {
         nf_server_log(s, NF_LOG_INFO, "link %d: the driver is done", link->number);
     }
     close_unheard(s, link->address);
@@ -181,6 +182,7 @@ static void on_wake(uv_async_t *wake)
         nf_request *r = list;
         list = r->next;
         s->nbusy--;
+        s->nstructures += r->nstructures;
         nf_link_result(r->link);
     }
     end_if_idle(s);
@@ -252,6 +254,9 @@ static int serve(server *s, nf_error *err)
         close_helpers(s);
     }
     uv_run(&s->loop, UV_RUN_DEFAULT);
+    if (s->nstructures > 0)
+        nf_server_log(s, NF_LOG_INFO, "%llu structures evaluated over %d link%s, %ld neighbour lists", s->nstructures,
+                      s->nlinks, s->nlinks == 1 ? "" : "s", nf_calc_nbuilds(nf_schedule_calc(s->schedule)));
     return rc != 0 ? rc : s->code;
 }
 

@@ -108,7 +108,8 @@ V_INLINE VI lanes_below(int begin, int n)
     return lane < vi_set(n);
 }
 
-V_INLINE void load_partners(pairs *p, const struct k_angular *g, const struct k_side *b, const int32_t *index)
+V_INLINE void load_partners(pairs *p, const struct k_angular *g, const struct k_side *b, const int32_t *index,
+                            int slopes)
 {
     p->x = v_gather(b->x, index);
     p->y = v_gather(b->y, index);
@@ -117,7 +118,8 @@ V_INLINE void load_partners(pairs *p, const struct k_angular *g, const struct k_
     for (int q = 0; q < g->nradial; q++) {
         size_t at = (size_t)g->row_b[q] * b->stride;
         p->phi_b[q] = v_gather(b->phi + at, index);
-        p->dphi_b[q] = v_gather(b->dphi + at, index);
+        if (slopes)
+            p->dphi_b[q] = v_gather(b->dphi + at, index);
     }
 }
 
@@ -140,12 +142,12 @@ V_INLINE void between_partners(pairs *p, const struct k_angular *g, V r2)
     }
 }
 
-/* Partners [k, k + V_LEN) of n of the list. */
-static inline void load_pairs(pairs *p, const struct k_angular *g, const row *a, const struct k_side *b, int k, int n,
-                              const struct k_scratch *tmp)
+/* Partners [k, k + V_LEN) of n of the list; `slopes` is a constant: without it derivatives stay unset. */
+V_INLINE void load_pairs(pairs *p, const struct k_angular *g, const row *a, const struct k_side *b, int k, int n,
+                         const struct k_scratch *tmp, int slopes)
 {
     VI valid = lanes_below(k, n);
-    load_partners(p, g, b, tmp->index + k);
+    load_partners(p, g, b, tmp->index + k, slopes);
     between_partners(p, g, v_load(tmp->r2 + k));
     V product = v_fma(a->z, p->z, v_fma(a->y, p->y, a->x * p->x));
     p->cosine = product * (a->inv_r * p->inv_r);
@@ -188,7 +190,7 @@ void KERN(angular)(const struct k_angular *g, const struct k_side *a, const stru
         int n = list_partners(g, b, j, same, &r, tmp);
         for (int k = 0; k < n; k += 8)
             for (int s = 0; s < 8; s += V_LEN) {
-                load_pairs(&p, g, &r, b, k + s, n, tmp);
+                load_pairs(&p, g, &r, b, k + s, n, tmp, 0);
                 add_values(g, &p, tmp->sums + s);
             }
     }
@@ -264,7 +266,7 @@ void KERN(angular_vjp)(const struct k_angular *g, const struct k_side *a, const 
         int n = list_partners(g, b, j, same, &r, tmp);
         memset(tmp->sums, 0, 32 * (size_t)nbar * sizeof(double));
         for (int k = 0; k < n; k += V_LEN) {
-            load_pairs(&p, g, &r, b, k, n, tmp);
+            load_pairs(&p, g, &r, b, k, n, tmp, 1);
             for (int m = 0; m < nbar; m++) {
                 gradient d = pair_gradient(g, &r, &p, tmp->weight + m * g->nterm);
                 add_gradient(&d, &r, &p, tmp->index + k, &b_bar[m], tmp->sums + 32 * m + k % 8);
@@ -325,7 +327,7 @@ void KERN(angular_jvp)(const struct k_angular *g, const struct k_side *a, const 
         load_row(&r, g, a, j);
         int n = list_partners(g, b, j, same, &r, tmp);
         for (int k = 0; k < n; k += V_LEN) {
-            load_pairs(&p, g, &r, b, k, n, tmp);
+            load_pairs(&p, g, &r, b, k, n, tmp, 1);
             pair_dot d = pair_tangent(&r, &p, a_dot, j, b_dot, tmp->index + k);
             add_tangents(g, &p, &d, tmp->sums + k % 8);
         }
