@@ -92,6 +92,15 @@ size_t nf_pair_decode(char *out, const char *text, const char *end)
     return n;
 }
 
+bool nf_pair_is_empty(const char *text)
+{
+    struct quoting q = {0};
+    for (; *text != '\0'; text++)
+        if (*text == '\\' || !is_delimiter(&q, *text))
+            return false;
+    return true;
+}
+
 static const char *skip_separators(const char *p)
 {
     while (nf_is_blank(*p) || *p == ',')

@@ -29,6 +29,9 @@ bool nf_pair_next(const char **cursor, nf_pair *pair);
 /** Text without quotes, brackets and escapes; out has room for end - text + 1 bytes. Returns the length. */
 size_t nf_pair_decode(char *out, const char *text, const char *end);
 
+/** Whether nothing is left of a value when it is decoded. */
+bool nf_pair_is_empty(const char *text);
+
 /** The numbers of a decoded value, separated by blanks or commas. Returns how many, up to max + 1 (too many);
  * 0 if one of them is no finite number. */
 size_t nf_pair_numbers(const char *text, size_t max, double *out);

@@ -63,8 +63,7 @@ static void drop_last_backslash(char *line)
         line[n - 1] = '\0';
 }
 
-/* Every pair as it is with its zeros and closing quotes, then once more what is decoded of it; or the line
- * quoted. */
+/* For every pair as it is, with its zeros and closing quotes, and once more what is decoded of it. */
 static int reserve(struct header *h, const char *line, nf_error *err)
 {
     if (NF_GROW(h->s->comment, h->s->capacity.comment, 4 * strlen(line) + 64) < 0)
@@ -179,9 +178,12 @@ static int take_stress(struct header *h, const char *key, char *text, nf_error *
     if (s->has_virial || volume == 0.0)
         return 1;
     TRY(parse_matrix(h, key, text, s->stress, err));
-    for (int i = 0; i < 3; i++)
-        for (int k = 0; k < 3; k++)
-            s->virial[i][k] = -s->stress[i][k] * volume;
+    for (int k = 0; k < 9; k++) {
+        double w = -s->stress[k / 3][k % 3] * volume;
+        if (!isfinite(w))
+            return nf_fail(err, NF_EFORMAT, "%s:%ld: %s times the volume is not finite", NF_AT(h->at), key);
+        s->virial[k / 3][k % 3] = w;
+    }
     s->has_virial = s->has_stress = true;
     return 0;
 }
@@ -251,12 +253,13 @@ static bool is_extended(const nf_structure *s, const char *line)
            strstr(line, "Lattice=") != NULL;
 }
 
-/* The comment of a plain file is free text, "energy = unknown (it's late)": if it makes no pairs, it is one.
- */
+/* The comment of a plain file may be prose, "energy = unknown, it's late": it becomes one pair. */
 static int keep_as_text(struct header *h, const char *line, nf_error *err)
 {
     nf_structure *s = h->s;
+    long begin = s->line;
     nf_structure_clear(s);
+    s->line = begin;
     if (NF_GROW(s->info, s->capacity.info, 1) < 0)
         return nf_fail_memory(err, "the comment line of a structure");
     nf_pair_quote(s->comment, line);
@@ -269,16 +272,17 @@ int nf_header_parse(nf_structure *s, nf_layout *layout, bool *plain, char *line,
 {
     char standard[] = NF_LAYOUT_PLAIN;
     struct header h = {.s = s, .layout = layout, .at = at};
+    nf_error why = {0};
     drop_last_backslash(line);
     TRY(reserve(&h, line, err));
-    int rc = split(&h, line, err);
+    int rc = split(&h, line, &why);
     *plain = !has_value(s, "Properties");
     bool extended = is_extended(s, line);
     if (rc == 0)
-        rc = understand(&h, err);
+        rc = understand(&h, &why);
     if (rc == NF_EFORMAT && !extended)
-        rc = keep_as_text(&h, line, err);
-    if (rc < 0 || !*plain)
-        return rc;
-    return nf_layout_parse(layout, s, standard, at, err);
+        rc = keep_as_text(&h, line, &why);
+    if (rc < 0)
+        return nf_fail(err, rc, "%s", why.msg);
+    return *plain ? nf_layout_parse(layout, s, standard, at, err) : 0;
 }

@@ -155,8 +155,7 @@ static void put_string(nf_outfile *out, const char *text)
 /* To ASE key="" is not empty: it takes the next pair for the value. A blank keeps them apart. */
 static void put_value(nf_outfile *out, const char *value)
 {
-    bool empty = value[strspn(value, "\"'[]{}")] == '\0';
-    put(out, empty ? "\" \"" : value);
+    put(out, nf_pair_is_empty(value) ? "\" \"" : value);
 }
 
 static void put_key(nf_outfile *out, enum fate fate, const char *key)

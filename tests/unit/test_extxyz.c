@@ -103,7 +103,7 @@ START_TEST(free_text_of_a_plain_file)
     char text[100];
     snprintf(text, sizeof text, "1\n%s\nH 0 0 0\n", comment[_i]);
     nf_structure s = read_one(text);
-    ck_assert(!s.has_energy && !s.pbc[0]);
+    ck_assert(!s.has_energy && !s.pbc[0] && s.line == 1);
     ck_assert_uint_eq(s.ninfo, 1);
     assert_info(&s, 0, "comment", kept[_i]);
     nf_structure_free(&s);
@@ -426,6 +426,8 @@ static const struct {
     {HEAD "name=\"half" ATOM, "text:2: a quote or bracket is not closed", NF_EFORMAT},
     {"1\nname=\"half Properties=species:S:1:pos:R:3" ATOM, "a quote or bracket is not closed", NF_EFORMAT},
     {CRYSTAL "stress=\"1 2 3\"" ATOM, "stress needs 9 finite numbers or 6", NF_EFORMAT},
+    {"1\nLattice=\"1e200 1 1\" stress=\"1e200 0 0 0 0 0\"" ATOM, "stress times the volume is not finite",
+     NF_EFORMAT},
     {"1\nLattice=\"1 2\"" ATOM, "Lattice needs 9 finite numbers (vectors a, b, c) or 3", NF_EFORMAT},
     {"1\nLattice=\"1 0 0 0 inf 0 0 0 1\"" ATOM, "Lattice needs 9 finite numbers", NF_EFORMAT},
     {"1\nLattice=cubic" ATOM, "Lattice needs 9 finite numbers", NF_EFORMAT},

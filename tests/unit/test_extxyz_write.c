@@ -168,6 +168,18 @@ START_TEST(columns_move_aside)
 }
 END_TEST
 
+START_TEST(empty_values_have_a_blank)
+{
+    nf_structure s =
+        read_text("1\npbc=F Properties=species:S:1:pos:R:3 a= b=\"\" c='' d=\"[\" e=\\[ f=\" \"\nH 0 0 0\n");
+    write_frames(path, 1, &s, NULL);
+    ck_assert_msg(strstr(contents(path), " a=\" \" b=\" \" c=\" \" d=\"[\" e=\\[ f=\" \"\n") != NULL, "%s",
+                  contents(path));
+    nf_structure_free(&s);
+    unlink(path);
+}
+END_TEST
+
 START_TEST(what_cannot_be_written)
 {
     const nf_xyz_info info = {.key = "note", .string = "two\nlines"};
@@ -518,6 +530,7 @@ Suite *suite(void)
     tcase_add_test(t, output_of_a_caller);
     tcase_add_loop_test(t, references_move_aside, 0, 12);
     tcase_add_loop_test(t, columns_move_aside, 0, 6);
+    tcase_add_test(t, empty_values_have_a_blank);
     tcase_add_test(t, what_cannot_be_written);
     tcase_add_loop_test(t, random_structures_read_back, 0, 6);
     tcase_add_loop_test(t, shared_files_read_back, 0, 4);
