@@ -45,32 +45,30 @@ static int put_rows(nf_extras_buffer *b, const char *key, size_t nmembers, size_
     return put(b, "]");
 }
 
+/* Without the closing brace: the committee's keys follow. */
 static int put_summary(nf_extras_buffer *b, const nf_result *r)
 {
     char text[128];
-    snprintf(text, sizeof text, "{\"energy_std\":%.17g,\"extrapolated\":%ld}", r->energy_std / NF_HARTREE,
+    snprintf(text, sizeof text, "{\"energy_std\":%.17g,\"extrapolated\":%ld", r->energy_std / NF_HARTREE,
              r->nextrapolated);
     return put(b, text);
 }
 
 static int put_committee(nf_extras_buffer *b, const nf_result *r, size_t natoms)
 {
-    TRY(put(b, "{\"committee_pot\":"));
+    TRY(put(b, ",\"committee_pot\":"));
     TRY(put_list(b, r->nmembers, r->member_energy, 1 / NF_HARTREE));
     TRY(put_rows(b, ",\"committee_force\":", r->nmembers, 3 * natoms, (const double *)r->member_forces,
                  NF_BOHR / NF_HARTREE));
-    TRY(put_rows(b, ",\"committee_virial\":", r->nmembers, 9, (const double *)r->member_virial, 1 / NF_HARTREE));
-    return put(b, "}");
+    return put_rows(b, ",\"committee_virial\":", r->nmembers, 9, (const double *)r->member_virial, 1 / NF_HARTREE);
 }
 
 int nf_extras_write(nf_extras_buffer *out, nf_extras kind, const nf_result *result, size_t natoms)
 {
-    switch (kind) {
-    case NF_EXTRAS_SUMMARY:
-        return put_summary(out, result);
-    case NF_EXTRAS_COMMITTEE:
-        return put_committee(out, result, natoms);
-    default:
+    if (kind == NF_EXTRAS_NONE)
         return 0;
-    }
+    TRY(put_summary(out, result));
+    if (kind == NF_EXTRAS_COMMITTEE)
+        TRY(put_committee(out, result, natoms));
+    return put(out, "}");
 }
