@@ -1,0 +1,56 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# install.sh [tests] - Debian packages and the Python environment .venv, as far as they are missing.
+#
+# Debian packages need root or sudo without a password; without either the missing ones are named and nothing is done.
+set -eu
+cd "$(dirname "$0")/.."
+
+packages="gcc libc6-dev cmake ninja-build pkg-config zlib1g-dev libjansson-dev libuv1-dev check
+          cp2k-data python3 python3-venv ca-certificates"
+requirements=clients/demo/requirements.txt
+[ "${1:-}" = tests ] && requirements="$requirements tests/e2e/requirements.txt"
+
+have() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "This is not Debian: please see to it that what these packages hold is there:" $packages >&2
+else
+    missing=
+    for p in $packages; do
+        have "$p" || missing="$missing $p"
+    done
+    if [ -n "$missing" ]; then
+        if [ "$(id -u)" = 0 ]; then
+            sudo=
+        elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+            sudo=sudo
+        else
+            echo "Debian packages are missing, and only root can install them. Please run, or ask for:" >&2
+            echo "    sudo apt-get install$missing" >&2
+            exit 1
+        fi
+        echo "Installing$missing"
+        log=$(mktemp)
+        if ! { $sudo apt-get update && $sudo env DEBIAN_FRONTEND=noninteractive \
+               apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1 </dev/null; then
+            cat "$log" >&2
+            rm -f "$log"
+            exit 1
+        fi
+        rm -f "$log"
+    fi
+fi
+
+# What pip was last asked for is kept beside what it installed.
+wanted=$(cat $requirements)
+[ -x .venv/bin/python ] || python3 -m venv .venv
+for line in $wanted; do
+    if ! grep -qxF -- "$line" .venv/installed.txt 2>/dev/null; then
+        echo "Installing into .venv:" $wanted
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check $wanted
+        printf '%s\n' $wanted >>.venv/installed.txt
+        break
+    fi
+done
