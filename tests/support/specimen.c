@@ -106,7 +106,7 @@ void specimen_make(specimen *s, enum specimen_kind kind, size_t natoms, size_t n
     if (kind == TINY)
         natoms = 1 + nf_rng_next(&rng) % (natoms < 3 ? natoms : 3);
     double width = 1.9 * cbrt((double)natoms); /* of a cluster, and across a wire or slab without a vector */
-    for (int tries = 0; s->frame.natoms < natoms && tries < 100000; tries++) {
+    for (int tries = 0; s->frame.natoms < natoms && tries < 3000; tries++) {
         double *x = s->pos[s->frame.natoms];
         random_place(s, width, x, &rng);
         if (!fits(s, x))
