@@ -102,7 +102,7 @@ V_INLINE void angles(const struct k_angular *g, pairs *p)
 
 V_INLINE VI lanes_below(int begin, int n)
 {
-    VI lane;
+    VI lane = {0};
     for (int i = 0; i < V_LEN; i++)
         lane[i] = begin + i;
     return lane < vi_set(n);

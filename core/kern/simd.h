@@ -91,7 +91,7 @@ V_INLINE V v_gather(const double *base, const int32_t *index)
 #elif defined NF_ISA_avx2
     return (V)_mm256_i32gather_pd(base, _mm_loadu_si128((const __m128i *)index), 8);
 #else
-    V a;
+    V a = {0};
     for (int i = 0; i < V_LEN; i++)
         a[i] = base[index[i]];
     return a;
