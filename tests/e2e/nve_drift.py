@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Long constant-energy runs with i-PI: how far does the conserved quantity walk?
+
+    nve_drift.py 64          64 H2O, 1 bead, 0.25 fs, 10 ps
+    nve_drift.py 16          16 H2O (images of an atom inside its cutoff), 8 beads, 0.25 fs, 2 ps
+
+A constant-temperature run comes first, so that it starts as a liquid of this potential. The drift is the slope of a
+straight line through the conserved quantity; the plot is written beside the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from ipi import Result, Simulation
+from programs import COMMITTEE, ROOT
+
+RUNS = {64: (ROOT / "clients/demo/water-192.xyz", 1, 10.0), 16: (Path(__file__).parent / "water-48.xyz", 8, 2.0)}
+
+
+def drift(result: Result, natoms: int) -> float:
+    """Slope, microelectronvolt per atom and picosecond."""
+    return float(np.polyfit(result.time, result.conserved, 1)[0]) / natoms * 1e6
+
+
+def draw(result: Result, natoms: int, title: str, path: Path) -> None:
+    import matplotlib
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    energy = (result.conserved - result.conserved.mean()) / natoms * 1e6
+    line = np.polyval(np.polyfit(result.time, energy, 1), result.time)
+    figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+    ax.plot(result.time, energy, color="#1f5fa8", lw=0.4)
+    ax.plot(result.time, line, color="#c2402d", lw=1.5, label=f"slope {drift(result, natoms):+.3f} µeV/atom/ps")
+    ax.set(xlabel="time / ps", ylabel="conserved quantity − mean\nµeV per atom", xlim=(0, result.time[-1]))
+    ax.set_title(title, loc="left", fontsize=10)
+    ax.legend(frameon=False, loc="upper right")
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("molecules", type=int, choices=sorted(RUNS))
+    p.add_argument("--picoseconds", type=float)
+    p.add_argument("--equilibrate", type=float, default=1.0, help="picoseconds at constant temperature before")
+    p.add_argument("--timestep", type=float, default=0.25, help="femtoseconds")
+    p.add_argument("--threads", type=int, default=0)
+    p.add_argument("--model", type=Path, default=COMMITTEE)
+    p.add_argument("--out", type=Path)
+    a = p.parse_args()
+    start, beads, picoseconds = RUNS[a.molecules]
+    picoseconds = a.picoseconds or picoseconds
+    out = (a.out or ROOT / f"demo-run/nve-{a.molecules}").resolve()
+    common = {"beads": beads, "models": [a.model], "options": ["--threads", str(a.threads)], "outputs": ""}
+
+    before = Simulation(start, steps=round(a.equilibrate * 1000 / 0.5), ensemble="nvt", timestep=0.5, stride=10, **common)
+    warm = before.run(out / "equilibrate", seconds=1e6)
+    checkpoint = out / "start.chk"
+    checkpoint.write_bytes(warm.checkpoint.read_bytes())
+    run = Simulation(checkpoint, steps=round(picoseconds * 1000 / a.timestep), timestep=a.timestep, stride=4, **common)
+    result = run.run(out / "nve", seconds=1e6, species=start)
+
+    natoms = 3 * a.molecules
+    title = f"{a.molecules} H₂O, {beads} bead{'s' if beads > 1 else ''}, {a.timestep} fs, {picoseconds:g} ps, NVE"
+    draw(result, natoms, title, out / "drift.png")
+    spread = result.conserved.std() / natoms * 1e6
+    print(f"{title}: drift {drift(result, natoms):+.3f} µeV/atom/ps, fluctuation {spread:.2f} µeV/atom, "
+          f"mean temperature {result.out[:, 3].mean():.1f} K; {out / 'drift.png'}")
+
+
+if __name__ == "__main__":
+    main()
