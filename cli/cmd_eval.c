@@ -116,13 +116,23 @@ static int finish_item(evaluation *e, const item *it, nf_error *err)
     return e->writer == NULL ? 0 : write_item(e, it, err);
 }
 
+enum { BAR = 30 };
+
+/* On a terminal: a bar where the size of the file is known, and the rate. */
 static void say_progress(evaluation *e, bool last)
 {
-    double now = cli_seconds();
+    double now = cli_seconds(), fraction = last ? 1 : nf_xyz_fraction(e->reader);
+    char bar[2 * BAR + 4] = "";
     if (!isatty(STDERR_FILENO) || (!last && now - e->said < 0.2))
         return;
+    if (fraction >= 0) {
+        int filled = (int)(BAR * fmin(fraction, 1));
+        snprintf(bar, sizeof bar, "[%.*s%.*s] ", filled, "##############################", BAR - filled,
+                 "..............................");
+    }
     e->said = now;
-    fprintf(stderr, "\r%ld frames, %.1f frames/s%s", e->nframes, (double)e->nframes / (now - e->began), last ? "\n" : "");
+    fprintf(stderr, "\r%s%ld frames, %.1f frames/s%s", bar, e->nframes, (double)e->nframes / (now - e->began),
+            last ? "\n" : "");
 }
 
 /* Reads, evaluates and writes up to BATCH frames. 1: there may be more. */

@@ -39,6 +39,8 @@ int nf_xyz_open_lines(nf_xyz_reader **out, struct nf_lines *in, nf_error *err);
 /** Reads the next frame into s, whose earlier contents go. 1: got one; 0: end of the file; < 0: error, and
  * neither reader nor s are good for anything but being freed. */
 int nf_xyz_next(nf_xyz_reader *reader, nf_structure *s, nf_error *err);
+/** How much of the file has been read, 0 to 1; negative where that is not known. */
+double nf_xyz_fraction(const nf_xyz_reader *reader);
 void nf_xyz_reader_free(nf_xyz_reader *reader);
 
 /* ---- writing ---- */

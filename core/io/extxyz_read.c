@@ -230,3 +230,8 @@ int nf_xyz_next(nf_xyz_reader *r, nf_structure *s, nf_error *err)
     TRY(read_atoms(r, s, natoms, err));
     return 1;
 }
+
+double nf_xyz_fraction(const nf_xyz_reader *reader)
+{
+    return nf_lines_fraction(&reader->in);
+}

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -35,10 +36,12 @@ static gzFile open_standard_input(void)
 
 int nf_lines_open(nf_lines *in, const char *path, nf_error *err)
 {
+    struct stat info;
     bool standard_input = strcmp(path, "-") == 0;
     TRY(prepare(in, standard_input ? "standard input" : path, err));
     errno = 0;
     in->gz = standard_input ? open_standard_input() : gzopen(path, "rb");
+    in->size = !standard_input && stat(path, &info) == 0 ? (long long)info.st_size : 0;
     if (in->gz != NULL)
         return 0;
     nf_lines_close(in);
@@ -165,4 +168,9 @@ int nf_lines_next_filled(nf_lines *in, char **line, nf_error *err)
 void nf_lines_unread(nf_lines *in)
 {
     in->again = true;
+}
+
+double nf_lines_fraction(const nf_lines *in)
+{
+    return in->gz == NULL || in->size <= 0 ? -1 : (double)gzoffset(in->gz) / (double)in->size;
 }

@@ -24,6 +24,7 @@ typedef struct nf_lines {
     size_t capacity, begin, end; /* what is read and not yet given out */
     char *line;                  /* last given out */
     bool again;
+    long long size; /* bytes of the file, compressed or not; 0: not known */
 } nf_lines;
 
 /** Arguments for "%s:%ld: ...". */
@@ -34,6 +35,9 @@ int nf_lines_open(nf_lines *in, const char *path, nf_error *err);
 /** The text stays the caller's. */
 int nf_lines_open_memory(nf_lines *in, const char *name, const void *data, size_t size, nf_error *err);
 void nf_lines_close(nf_lines *in);
+
+/** How much of the file has been read, 0 to 1; negative where that is not known, as for the standard input. */
+double nf_lines_fraction(const nf_lines *in);
 
 /** The next line without its end (\n or \r\n): *line lives until the next call. 1: got one; 0: end; < 0:
  * error, also for lines above NF_LINE_MAX and for a zero byte, which no text has. */
