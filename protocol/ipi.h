@@ -106,6 +106,9 @@ int ipi_dec_set_batch(ipi_dec *d, int nstructures);
  */
 int ipi_feed(ipi_dec *d, const unsigned char *p, size_t n, size_t *used, ipi_event *ev);
 
+/** Whether all that was fed were whole messages: only then may the peer leave. */
+bool ipi_dec_idle(const ipi_dec *d);
+
 /** One sentence for a log, printable ASCII; "" as long as nothing is wrong. */
 const char *ipi_dec_error(const ipi_dec *d);
 

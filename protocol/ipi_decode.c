@@ -263,6 +263,11 @@ static int stay_broken(ipi_dec *d, input *in, ipi_event *ev)
     return broken(d);
 }
 
+bool ipi_dec_idle(const ipi_dec *d)
+{
+    return d->stage == AT_HEADER && d->have == 0;
+}
+
 int ipi_feed(ipi_dec *d, const unsigned char *p, size_t n, size_t *used, ipi_event *ev)
 {
     static step *const steps[] = {

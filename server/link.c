@@ -72,10 +72,14 @@ static void on_written(uv_write_t *write, int status)
     link->writing = false;
     if (link->state == NF_LINK_CLOSED)
         return;
-    if (status < 0)
+    if (status < 0) {
         end(link, NF_EIO, "cannot send the forces: %s", uv_strerror(status));
-    else
-        process(link);
+        return;
+    }
+    if (link->ready_owed)
+        send_word(link, IPI_READY);
+    link->ready_owed = false;
+    process(link);
 }
 
 static void send_forces(nf_link *link)
@@ -121,7 +125,10 @@ static void say_needinit(nf_link *link, const ipi_event *ev)
 static void say_ready(nf_link *link, const ipi_event *ev)
 {
     (void)ev;
-    send_word(link, IPI_READY);
+    if (link->writing)
+        link->ready_owed = true;
+    else
+        send_word(link, IPI_READY);
 }
 
 static void say_havedata(nf_link *link, const ipi_event *ev)
@@ -133,7 +140,10 @@ static void say_havedata(nf_link *link, const ipi_event *ev)
 static void hold_status(nf_link *link, const ipi_event *ev)
 {
     (void)ev;
-    link->status_held = true;
+    if (link->force_wanted)
+        link->ready_owed = true;
+    else
+        link->status_held = true;
 }
 
 static void take_init(nf_link *link, const ipi_event *ev)
@@ -291,7 +301,7 @@ static void acknowledge_at_once(nf_link *link)
 
 static void on_hangup(nf_link *link, int status)
 {
-    bool between = link->state == NF_LINK_WANT_INIT || link->state == NF_LINK_READY;
+    bool between = (link->state == NF_LINK_WANT_INIT || link->state == NF_LINK_READY) && ipi_dec_idle(&link->decoder);
     if (between && !link->writing && (status == UV_EOF || status == UV_ECONNRESET))
         end(link, 0, NULL);
     else

@@ -40,6 +40,7 @@ typedef struct nf_link {
     bool heard;            /* the driver has sent something */
     bool ipi;              /* it sent an INIT as i-PI does: it takes more links */
     bool status_held, force_wanted, writing, paused;
+    bool ready_owed;       /* the answer to a STATUS that came after GETFORCE: goes behind the forces */
     uint32_t next_structures; /* of the POSDATA that waits while paused */
     union {
         uv_handle_t handle;

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Drivers that misbehave, played by a bare socket: exit status and one clear sentence."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+
+from conftest import says
+from programs import Program, free_port, nearfar_path
+
+BOHR = 0.529177210903
+WATER = np.array([[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]]) / BOHR
+SECONDS = 10.0
+
+
+class Driver:
+    """The listening end, as i-PI would be."""
+
+    def __init__(self, where: Path, models: list[Path]) -> None:
+        path = where / "s"
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(1)
+        self.listener.settimeout(SECONDS)
+        self.nearfar = Program("nearfar", [nearfar_path(), "run", *models, f"unix:{path}", "--species", "O H H",
+                                           "--links", "1"], where)
+        self.link = self.listener.accept()[0]
+        self.link.settimeout(SECONDS)
+
+    def send(self, word: str, *payload: bytes) -> None:
+        self.link.sendall(word.encode().ljust(12) + b"".join(payload))
+
+    def bytes(self, n: int) -> bytes:
+        data = b""
+        while len(data) < n:
+            more = self.link.recv(n - len(data))
+            assert more, f"nearfar closed the socket: {self.nearfar.story()}"
+            data += more
+        return data
+
+    def word(self) -> str:
+        return self.bytes(12).decode().strip()
+
+    def status(self) -> str:
+        self.send("STATUS")
+        return self.word()
+
+    def forces(self) -> tuple[float, np.ndarray, np.ndarray, str]:
+        assert self.word() == "FORCEREADY"
+        energy, natoms = struct.unpack("<di", self.bytes(12))
+        forces = np.frombuffer(self.bytes(24 * natoms)).reshape(natoms, 3)
+        virial = np.frombuffer(self.bytes(72)).reshape(3, 3)
+        return energy, forces, virial, self.bytes(struct.unpack("<i", self.bytes(4))[0]).decode()
+
+    def close(self) -> None:
+        self.link.close()
+        self.listener.close()
+
+    def ends(self, ok: bool, *words: str) -> None:
+        """nearfar's status, and its last line if it is an error."""
+        status = self.nearfar.wait(SECONDS)
+        if ok:
+            assert status == 0, self.nearfar.story()
+        else:
+            assert 0 < status < 100, self.nearfar.story()
+            says(self.nearfar.text(), *words)
+
+
+def posdata(positions: np.ndarray = WATER, natoms: int | None = None, cell: np.ndarray | None = None) -> tuple[bytes, ...]:
+    h = np.eye(3) * 20 if cell is None else cell
+    return (h.astype("<f8").tobytes(), np.zeros(9).tobytes(),
+            struct.pack("<i", len(positions) if natoms is None else natoms), positions.astype("<f8").tobytes())
+
+
+def init(text: bytes = b" ", bead: int = 0) -> tuple[bytes, ...]:
+    return struct.pack("<ii", bead, len(text)), text
+
+
+@pytest.fixture
+def driver(potential: list[Path], tmp_path: Path) -> Iterator[Driver]:
+    d = Driver(tmp_path, potential)
+    with d.nearfar:
+        yield d
+        d.close()
+
+
+def test_states(driver: Driver) -> None:
+    """The classic conversation, word by word."""
+    assert driver.status() == "NEEDINIT"
+    assert driver.status() == "NEEDINIT"
+    driver.send("INIT", *init())
+    assert driver.status() == "READY"
+    driver.send("POSDATA", *posdata())
+    assert driver.status() == "HAVEDATA"
+    assert driver.status() == "HAVEDATA"
+    driver.send("GETFORCE")
+    energy, forces, virial, extras = driver.forces()
+    assert np.isfinite(energy) and extras.strip() == ""
+    np.testing.assert_allclose(forces.sum(axis=0), 0, atol=1e-10)
+    np.testing.assert_allclose(virial, virial.T, atol=1e-14)
+    assert driver.status() == "READY"
+    driver.send("EXIT")
+    driver.ends(True)
+
+
+def test_one_byte_at_a_time(driver: Driver) -> None:
+    driver.send("INIT", *init())
+    for byte in b"POSDATA     " + b"".join(posdata()) + b"GETFORCE    ":
+        driver.link.sendall(bytes([byte]))
+    slow = driver.forces()
+    driver.send("POSDATA", *posdata(), b"GETFORCE    ", b"STATUS      ")
+    fused = driver.forces()
+    assert driver.word() == "READY"
+    assert slow[0] == fused[0]
+    np.testing.assert_array_equal(slow[1], fused[1])
+
+
+def test_init_unasked(driver: Driver) -> None:
+    driver.send("INIT", *init(b"", bead=7))
+    assert driver.status() == "READY"
+    driver.send("INIT", *init(b"again"))
+    assert driver.status() == "READY"
+
+
+def test_positions_before_init(driver: Driver) -> None:
+    driver.send("POSDATA", *posdata(), b"GETFORCE    ")
+    assert np.isfinite(driver.forces()[0])
+
+
+def test_far_away_atoms(driver: Driver) -> None:
+    """i-PI sends unwrapped positions."""
+    driver.send("POSDATA", *posdata(), b"GETFORCE    ")
+    home = driver.forces()
+    driver.send("POSDATA", *posdata(WATER + [[2e5, 0, 0], [0, -4e5, 0], [0, 0, 20]]), b"GETFORCE    ")
+    assert driver.forces()[0] == pytest.approx(home[0], abs=1e-9)
+
+
+def test_closed_between_steps(driver: Driver) -> None:
+    """As ASE does it."""
+    driver.send("POSDATA", *posdata(), b"GETFORCE    ")
+    driver.forces()
+    driver.close()
+    driver.ends(True)
+
+
+def test_exit_at_once(driver: Driver) -> None:
+    driver.send("EXIT")
+    driver.ends(True)
+
+
+@pytest.mark.parametrize("count", [12 + 1, 12 + 72, 12 + 144 + 4, 12 + 144 + 4 + 30])
+def test_truncated_positions(driver: Driver, count: int) -> None:
+    driver.link.sendall((b"POSDATA     " + b"".join(posdata()))[:count])
+    driver.close()
+    driver.ends(False, "closed the connection in the middle of a step")
+
+
+def test_truncated_word(driver: Driver) -> None:
+    driver.link.sendall(b"STAT")
+    driver.close()
+    driver.ends(False)
+
+
+def test_wrong_word(driver: Driver) -> None:
+    driver.send("HELLO")
+    driver.ends(False, "HELLO")
+
+
+def test_garbage(driver: Driver) -> None:
+    driver.link.sendall(b"\x00\xff\x1b[2J\n\r\x80" * 100)
+    driver.ends(False)
+    assert "\x1b" not in driver.nearfar.text()
+
+
+@pytest.mark.parametrize("natoms", [0, 2, 4, -1, 2**31 - 1])
+def test_wrong_number_of_atoms(driver: Driver, natoms: int) -> None:
+    driver.send("POSDATA", *posdata(natoms=natoms))
+    driver.ends(False, "atoms", *([str(natoms), "3"] if natoms > 0 else []))
+
+
+def test_forces_before_positions(driver: Driver) -> None:
+    driver.send("GETFORCE")
+    driver.ends(False, "GETFORCE")
+
+
+@pytest.mark.parametrize("length", [-1, 2**31 - 1])
+def test_init_length(driver: Driver, length: int) -> None:
+    driver.send("INIT", struct.pack("<ii", 0, length))
+    driver.ends(False, "INIT")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_positions_that_make_no_sense(driver: Driver, bad: float) -> None:
+    positions = WATER.copy()
+    positions[1, 2] = bad
+    driver.send("POSDATA", *posdata(positions), b"GETFORCE    ")
+    driver.ends(False)
+
+
+def test_flat_cell(driver: Driver) -> None:
+    driver.send("POSDATA", *posdata(cell=np.array([[20.0, 20, 0], [20, 20, 0], [0, 0, 20]])), b"GETFORCE    ")
+    driver.ends(False, "cell")
+
+
+def test_atoms_on_top_of_each_other(driver: Driver) -> None:
+    driver.send("POSDATA", *posdata(np.zeros((3, 3))), b"GETFORCE    ")
+    driver.ends(False)
+
+
+# ---- nobody there ----
+
+Call = Callable[..., "CompletedProcess[str]"]
+
+
+def refused_run(done: CompletedProcess[str], *words: str) -> None:
+    assert 0 < done.returncode < 100, f"status {done.returncode}: {done.stderr}"
+    says(done.stderr, *words)
+
+
+def test_nobody_comes(call: Call, potential: list[Path]) -> None:
+    refused_run(call("run", *potential, "unix:nearfar-test-nobody", "--species", "O H H", "--wait", "0.5"),
+                "unix:nearfar-test-nobody", "--wait")
+    refused_run(call("run", *potential, f"tcp:127.0.0.1:{free_port()}", "--species", "O H H", "--wait", "0.5"),
+                "127.0.0.1")
+
+
+def test_bad_command_lines(call: Call, potential: list[Path]) -> None:
+    refused_run(call("run", *potential, "--species", "O H H"), "address")
+    refused_run(call("run", *potential, "unix:x"), "--species")
+    refused_run(call("run", *potential, "unix:x", "--species", "O H H * zwei"))
+    refused_run(call("run", *potential, "unix:x", "--species", "O H H Au"), "Au")
+    refused_run(call("run", *potential, "tcp:localhost", "--species", "O H H"), "tcp:HOST:PORT")
+    refused_run(call("run", *potential, "tcp:localhost:99999", "--species", "O H H"), "65535")
+    refused_run(call("run", "unix:x", "--species", "O H H"))
+
+
+def test_print_ipi(call: Call, potential: list[Path]) -> None:
+    done = call("run", *potential, "unix:water", "--print-ipi")
+    assert done.returncode == 0 and "<address>water</address>" in done.stdout
+    done = call("run", *potential, "tcp:localhost:31415", "--print-ipi")
+    assert "<port>31415</port>" in done.stdout and "mode='inet'" in done.stdout
