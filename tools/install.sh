@@ -3,6 +3,8 @@
 #
 # install.sh [tests] - Debian packages and the Python environment .venv, as far as they are missing.
 #
+# shellcheck disable=SC2086  # the lists are split into words on purpose
+#
 # Debian packages need root or sudo without a password; without either the missing ones are named and nothing is done.
 set -eu
 cd "$(dirname "$0")/.."
