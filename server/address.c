@@ -32,7 +32,8 @@ static int resolve(nf_address *out, nf_error *err)
     int rc = getaddrinfo(out->host, out->port, &hints, &list);
     if (rc != 0 || list == NULL)
         return nf_fail(err, NF_EINVAL, "cannot resolve the address '%.100s': %s", out->text, gai_strerror(rc));
-    memcpy(&out->to, list->ai_addr, list->ai_addrlen);
+    for (const struct addrinfo *a = list; a != NULL && out->nto < NF_ADDRESS_MOST; a = a->ai_next)
+        memcpy(&out->to[out->nto++], a->ai_addr, a->ai_addrlen);
     freeaddrinfo(list);
     return 0;
 }

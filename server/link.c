@@ -339,18 +339,22 @@ static void on_closed_retry(uv_handle_t *handle)
         close_timer(link);
 }
 
-static bool comes_later(int status)
+/* Not there yet, or reachable by another of the addresses that the host resolves to. */
+static bool comes_later(const nf_link *link, int status)
 {
-    return status == UV_ENOENT || status == UV_ECONNREFUSED || status == UV_EAGAIN || status == UV_ETIMEDOUT;
+    bool elsewhere = status == UV_EADDRNOTAVAIL || status == UV_ENETUNREACH || status == UV_EHOSTUNREACH ||
+                     status == UV_EAFNOSUPPORT;
+    return status == UV_ENOENT || status == UV_ECONNREFUSED || status == UV_EAGAIN || status == UV_ETIMEDOUT ||
+           (elsewhere && link->address->nto > 1);
 }
 
 static void not_connected(nf_link *link, int status)
 {
     uint64_t now = uv_now(nf_server_loop(link->server));
     const nf_run_options *o = nf_server_options(link->server);
-    if (!comes_later(status))
+    if (!comes_later(link, status))
         end(link, NF_EIO, "cannot connect to %s: %s", link->address->text, uv_strerror(status));
-    else if (link->extra || now >= link->deadline)
+    else if (now >= link->deadline || (link->extra && link->attempts >= link->address->nto))
         end(link, NF_EIO, "no driver listened at %s within %g s (%s): start it, or wait longer with --wait",
             link->address->text, o->wait, uv_strerror(status));
     if (link->state == NF_LINK_CLOSED)
@@ -381,6 +385,11 @@ static void on_connected(uv_connect_t *connect, int status)
         end(link, NF_EIO, "cannot read from %s: %s", link->address->text, uv_strerror(rc));
 }
 
+static const struct sockaddr *next_resolved(nf_link *link)
+{
+    return (const struct sockaddr *)&link->address->to[link->attempts++ % link->address->nto];
+}
+
 static void try_connect(nf_link *link)
 {
     uv_loop_t *loop = nf_server_loop(link->server);
@@ -394,8 +403,7 @@ static void try_connect(nf_link *link)
     link->connect.data = link;
     if (link->address->local)
         uv_pipe_connect(&link->connect, &link->socket.pipe, link->address->path, on_connected);
-    else if ((rc = uv_tcp_connect(&link->connect, &link->socket.tcp, (const struct sockaddr *)&link->address->to,
-                                  on_connected)) < 0)
+    else if ((rc = uv_tcp_connect(&link->connect, &link->socket.tcp, next_resolved(link), on_connected)) < 0)
         not_connected(link, rc);
 }
 

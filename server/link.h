@@ -53,6 +53,7 @@ typedef struct nf_link {
     uv_write_t write;
     uint64_t deadline;     /* for the connection, ms of the loop's clock */
     bool said_waiting;
+    int attempts;          /* to connect */
     ipi_dec decoder;
     nf_request request;
     size_t begin, end;     /* of what was read and not yet decoded */
