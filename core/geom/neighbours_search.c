@@ -112,7 +112,8 @@ static int search_row(row *r)
         for (o[1] = -reach[1]; o[1] <= reach[1]; o[1]++)
             for (o[0] = -reach[0]; o[0] <= reach[0]; o[0]++)
                 TRY(search_offset(r, b, o));
-    qsort(r->scratch->found, r->n, sizeof *r->scratch->found, canonical);
+    if (r->n > 1)
+        qsort(r->scratch->found, r->n, sizeof *r->scratch->found, canonical);
     return 0;
 }
 

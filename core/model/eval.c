@@ -186,7 +186,8 @@ static void prepare(run *r)
     begin_calcs(r);
     for (size_t i = 0; i < r->n; i++)
         r->order[i] = &r->evaluations[i];
-    qsort(r->order, r->n, sizeof *r->order, fewest_atoms_first);
+    if (r->n > 1)
+        qsort(r->order, r->n, sizeof *r->order, fewest_atoms_first);
     for (size_t i = 0; i < r->n; i++) {
         evaluation *e = r->order[i];
         int rc = prepare_job(e, &err);
