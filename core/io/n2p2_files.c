@@ -115,6 +115,9 @@ static int read_weights(n2p2_potential *p, nf_text *text, int e, nf_error *err)
     of->nweights = 0;
     for (int l = 0; l < nlayers; l++)
         of->nweights += ((size_t)nodes[l] + 1) * (size_t)nodes[l + 1];
+    if (of->nweights > strlen(text->at)) /* before memory is asked for: layers may be absurd */
+        return nf_fail(err, NF_EFORMAT, "%s: far fewer numbers than the %zu weights of the network in input.nn",
+                       text->path, of->nweights);
     of->weights = nf_calloc(of->nweights, sizeof *of->weights);
     if (of->weights == NULL)
         return nf_fail_memory(err, text->path);

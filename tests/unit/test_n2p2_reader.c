@@ -102,6 +102,7 @@ static const defect defects[] = {
     {"input.nn", "global_hidden_layers_short 1\n", "", NF_EFORMAT, {"global_hidden_layers_short is missing", NULL}},
     {"input.nn", "global_nodes_short 2", "global_nodes_short 0", NF_EFORMAT, {"input.nn:7", NULL}},
     {"input.nn", "global_nodes_short 2", "global_nodes_short 1000000000", NF_EFORMAT, {"input.nn:7", NULL}},
+    {"weights.001.data", "0.1\n0.2\n0.3\n0.4\n0.5\n0.6\n0.7\n0.8\n", "", NF_EFORMAT, {"weights", NULL}},
     {"input.nn", "global_nodes_short 2", "global_nodes_short -3", NF_EFORMAT, {"input.nn:7", NULL}},
     {"input.nn", "global_nodes_short 2\n", "", NF_EFORMAT, {"global_nodes_short is missing", NULL}},
     {"input.nn", "global_activation_short t l", "global_activation_short t q", NF_EUNSUPPORTED, {"input.nn:8", "'q'"}},
@@ -283,6 +284,21 @@ START_TEST(broken_file)
 }
 END_TEST
 
+/* No memory is asked for what cannot be in the file: 65536 x 65536 weights are 34 GB. */
+START_TEST(absurd_layers)
+{
+    scratch s;
+    const char *words[1] = {"weights.001.data: far fewer"};
+    scratch_begin(&s);
+    write_good(s.path);
+    change(s.path, "input.nn", "layers_short 1", "layers_short 2");
+    change(s.path, "input.nn", "nodes_short 2", "nodes_short 65536 65536");
+    change(s.path, "input.nn", "activation_short t l", "activation_short t t l");
+    expect_failure(s.path, NF_EFORMAT, words, 1);
+    scratch_end(&s);
+}
+END_TEST
+
 START_TEST(no_such_folder)
 {
     const char *words[1] = {"/no/such/folder"};
@@ -453,6 +469,7 @@ Suite *suite(void)
     tcase_add_test(t, windows_lines);
     tcase_add_test(t, unknown_keyword_warns);
     tcase_add_loop_test(t, broken_file, 0, 16);
+    tcase_add_test(t, absurd_layers);
     tcase_add_test(t, no_such_folder);
     tcase_add_test(t, a_file_for_a_folder);
     tcase_add_test(t, no_permission);
