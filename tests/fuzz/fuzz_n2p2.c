@@ -26,10 +26,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const names[] = {"input.nn", "scaling.data", "weights.001.data", "weights.008.data"};
-static const char *const good[] = {
+static const char good_input[] =
     "elements H\ncutoff_type 1\nscale_symmetry_functions\nglobal_hidden_layers_short 1\nglobal_nodes_short 1\n"
-    "global_activation_short t l\nsymfunction_short H 2 H 0.1 0 6\n",
-    "1 1 0 1 0.5 0.1\n", "1\n2\n3\n4\n", "1\n2\n3\n4\n"};
+    "global_activation_short t l\nsymfunction_short H 2 H 0.1 0 6\n";
+static const char *const good[] = {good_input, "1 1 0 1 0.5 0.1\n", "1\n2\n3\n4\n"};
 
 static char folder[64];
 
