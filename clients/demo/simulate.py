@@ -32,7 +32,7 @@ class Failure(Exception):
 
 def arguments() -> argparse.Namespace:
     p = argparse.ArgumentParser(description="i-PI path-integral dynamics of 64 water molecules with nearfar")
-    p.add_argument("--steps", type=int, default=200)
+    p.add_argument("--steps", type=int, default=400)
     p.add_argument("--beads", type=int, default=8)
     p.add_argument("--temperature", type=float, default=300.0, help="kelvin")
     p.add_argument("--timestep", type=float, default=0.5, help="femtoseconds")
@@ -47,6 +47,8 @@ def arguments() -> argparse.Namespace:
 def write_input(a: argparse.Namespace, socket: str) -> None:
     """A fresh directory a.out with all that i-PI reads."""
     if a.out.exists():
+        if any(a.out.iterdir()) and not (a.out / "input.xml").exists():
+            raise Failure(f"{a.out} holds something else than an earlier run: choose another --out")
         shutil.rmtree(a.out)
     a.out.mkdir(parents=True)
     shutil.copy(a.structure, a.out / "start.xyz")
@@ -186,9 +188,10 @@ def report(run: Run, a: argparse.Namespace) -> None:
 def main() -> int:
     a = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if not a.model.exists():
-        print(f"no potential at {a.model}; Debian's package cp2k-data has it", file=sys.stderr)
-        return 1
+    for path, origin in ((a.model, "Debian's package cp2k-data has it"), (a.nearfar, "clients/demo/run builds it")):
+        if not path.exists():
+            print(f"there is no {path}; {origin}", file=sys.stderr)
+            return 1
     try:
         report(simulate(a), a)
     except Failure as e:

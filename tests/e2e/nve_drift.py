@@ -60,7 +60,7 @@ def main() -> None:
     a = p.parse_args()
     start, beads, picoseconds = RUNS[a.molecules]
     picoseconds = a.picoseconds or picoseconds
-    out = (a.out or ROOT / f"demo-run/nve-{a.molecules}").resolve()
+    out = (a.out or ROOT / f"build/nve-{a.molecules}").resolve()
     common = {"beads": beads, "models": [a.model], "options": ["--threads", str(a.threads)], "outputs": ""}
 
     steps = round(picoseconds * 1000 / a.timestep)
