@@ -70,7 +70,7 @@ static value rare(int activation, double z)
     case K_ACT_SOFTPLUS:
         return (value){z > 0 ? z + log1p(exp(-z)) : log1p(exp(z)), logistic(z).y};
     case K_ACT_RELU:
-        return (value){z > 0 ? z : 0, z > 0};
+        return (value){z < 0 ? 0 : z, z > 0}; /* NaN stays */
     case K_ACT_GAUSSIAN:
         v.y = exp(-0.5 * z * z);
         return (value){v.y, -z * v.y};

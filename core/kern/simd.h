@@ -104,14 +104,15 @@ V_INLINE void v_scatter_add(double *base, const int32_t *index, V a)
         base[index[i]] += a[i];
 }
 
+/** A NaN in a stays: a clamp must not make a number of it. */
 V_INLINE V v_max(V a, V b)
 {
-    return v_select(a > b, a, b);
+    return v_select(a < b, b, a);
 }
 
 V_INLINE V v_min(V a, V b)
 {
-    return v_select(a < b, a, b);
+    return v_select(a > b, b, a);
 }
 
 /** Sum of a block of 8 logical lanes, always in this order. */

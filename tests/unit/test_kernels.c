@@ -330,6 +330,23 @@ START_TEST(hyperbolic_tangent)
 }
 END_TEST
 
+/* Overflowing weights or features must not become a number again. */
+START_TEST(nan_stays)
+{
+    for (int t = 0; t < ntables; t++) {
+        for (int a = 0; a < K_NACTIVATIONS; a++) {
+            double z[8] = {0, NAN}, slope[8];
+            tables[t]->activate(a, 2, z, slope);
+            ck_assert_msg(isnan(z[1]), "%s, activation %d", tables[t]->name, a);
+        }
+        double r[8] = {1, 1, 1, 1, 1, 1, 1, 1}, phi[8], dphi[8];
+        struct k_radial par = {NAN, 0, 2, 0, K_CUT_COS};
+        tables[t]->radial(1, r, 1, &par, phi, dphi, 8);
+        ck_assert(isnan(phi[0]) && isnan(dphi[0]));
+    }
+}
+END_TEST
+
 /* ---- angular functions ---- */
 
 /* Neighbours with radial factors, in memory of its own. */
@@ -594,6 +611,7 @@ Suite *suite(void)
     tcase_add_test(t, layers);
     tcase_add_loop_test(t, activations, 0, K_NACTIVATIONS);
     tcase_add_test(t, hyperbolic_tangent);
+    tcase_add_test(t, nan_stays);
     tcase_add_loop_test(t, angular, 0, 4);
     tcase_add_test(t, choice);
     suite_add_tcase(s, t);

@@ -163,6 +163,36 @@ START_TEST(one_defect)
 }
 END_TEST
 
+/* ---- numbers that overflow ---- */
+
+/* inf - inf in a layer is not a small number again behind a tanh. */
+START_TEST(overflow)
+{
+    static const double pos[2][3] = {{0, 0, 0}, {0.9, 0, 0.2}};
+    static const int species[2] = {8, 1};
+    nf_frame frame = NF_FRAME_INIT;
+    nf_result r = NF_RESULT_INIT;
+    scratch s;
+    lab l;
+    scratch_begin(&s);
+    write_good(s.path);
+    change(s.path, "input.nn", "layers_short 1", "layers_short 2");
+    change(s.path, "input.nn", "nodes_short 2", "nodes_short 2 1");
+    change(s.path, "input.nn", "activation_short t l", "activation_short h t l");
+    write_file(s.path, "weights.001.data", "1e200\n1e200\n1\n1\n1\n1\n1\n-1\n1\n1\n1\n", WHOLE_STRING);
+    write_file(s.path, "weights.008.data", "1e200\n1e200\n1\n1\n1\n-1\n1\n1\n1\n", WHOLE_STRING);
+    frame.natoms = 2;
+    frame.pos = pos;
+    frame.species = species;
+    lab_open(&l, load_model(s.path, NF_UNITS_BOHR_HARTREE), 1, 1.0);
+    nf_job job = {.calc = l.calc, .frame = &frame, .result = &r}, *jobs = &job;
+    ck_assert_int_eq(nf_eval(l.team, 1, &jobs, NULL, NULL), NF_EDIVERGED);
+    ck_assert(strstr(job.err.msg, "finite") != NULL);
+    lab_close(&l);
+    scratch_end(&s);
+}
+END_TEST
+
 /* ---- what is fine ---- */
 
 static double energy_in(const char *folder)
@@ -465,6 +495,7 @@ Suite *suite(void)
     TCase *t = tcase_create("unit");
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, one_defect, 0, sizeof defects / sizeof *defects);
+    tcase_add_test(t, overflow);
     tcase_add_loop_test(t, no_defect, 0, sizeof harmless / sizeof *harmless);
     tcase_add_test(t, windows_lines);
     tcase_add_test(t, unknown_keyword_warns);
