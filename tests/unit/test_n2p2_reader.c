@@ -457,6 +457,38 @@ START_TEST(spread)
 }
 END_TEST
 
+/* The count of an atom is that of the member whose range it leaves most often, whichever comes last. */
+START_TEST(extrapolation_of_a_committee)
+{
+    static const double pos[3][3] = {{0, 0, 0}, {0.9, 0, 0.2}, {-0.3, 0.9, 0}};
+    static const int species[3] = {8, 1, 1};
+    static const char tight[] = "1 1 -2.0 -1.0 0.0 0.5\n1 2 -2.0 -1.0 0.0 0.5\n2 1 -2.0 -1.0 0.0 0.5\n";
+    nf_frame frame = NF_FRAME_INIT;
+    frame.natoms = 3;
+    frame.pos = pos;
+    frame.species = species;
+    for (int worst = 0; worst <= 3; worst++) {
+        answer a = {0};
+        scratch s;
+        lab l;
+        char path[512];
+        scratch_begin(&s);
+        write_members(&s, 3);
+        member_path(&s, worst, path);
+        if (worst > 0)
+            write_file(path, "scaling.data", tight, WHOLE_STRING);
+        lab_open(&l, load_model(s.path, NF_UNITS_BOHR_HARTREE), 1, 1.0);
+        lab_eval(&l, &frame, &a);
+        ck_assert_int_eq(a.r.extrapolated[0], worst > 0 ? 1 : 0);
+        ck_assert_int_eq(a.r.extrapolated[1], worst > 0 ? 2 : 0);
+        ck_assert_int_eq(a.r.nextrapolated, worst > 0 ? 5 : 0);
+        lab_close(&l);
+        answer_free(&a);
+        scratch_end(&s);
+    }
+}
+END_TEST
+
 /* ---- questions ---- */
 
 START_TEST(description)
@@ -508,6 +540,7 @@ Suite *suite(void)
     tcase_add_test(t, other_elements);
     tcase_add_test(t, broken_member);
     tcase_add_test(t, spread);
+    tcase_add_test(t, extrapolation_of_a_committee);
     tcase_add_test(t, description);
     suite_add_tcase(s, t);
     return s;

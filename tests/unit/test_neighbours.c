@@ -242,6 +242,33 @@ START_TEST(holding_is_true)
 }
 END_TEST
 
+/* Pure strain: atoms keep their fractions, a compressed cell brings others within the cutoff. */
+START_TEST(holding_under_strain)
+{
+    static specimen s, moved;
+    static listing l, now;
+    int held = 0;
+    specimen_make(&s, (enum specimen_kind)_i, 14, 2, numbers, 5);
+    listing_make(&l, &s.frame, 2, numbers, 3.5, 0.8);
+    for (int n = 0; n < 40; n++) {
+        double f = 1 - 0.01 * (n / 2), strain[3][3] = {{f, 0, 0}, {n % 2 ? 1 - f : 0, f, 0}, {0, 0, n % 2 ? 1 / f : f}};
+        specimen_copy(&moved, &s);
+        specimen_transform(&moved, (const double(*)[3])strain);
+        listing_make(&now, &moved.frame, 2, numbers, 3.5, 0);
+        if (nf_list_holds(&l.list, &now.cell, moved.frame.natoms, moved.frame.pos, l.element)) {
+            nf_cell made_for = l.cell;
+            l.cell = now.cell;
+            check_listing(&l, &moved.frame);
+            l.cell = made_for;
+            held++;
+        }
+        listing_free(&now);
+    }
+    ck_assert_int_ge(held, 4);
+    listing_free(&l);
+}
+END_TEST
+
 START_TEST(no_skin)
 {
     static specimen s;
@@ -285,6 +312,7 @@ Suite *suite(void)
     tcase_add_test(t, many_atoms);
     tcase_add_test(t, holding);
     tcase_add_loop_test(t, holding_is_true, 0, 2 * NSPECIMENS);
+    tcase_add_loop_test(t, holding_under_strain, 0, NSPECIMENS);
     tcase_add_test(t, no_skin);
     tcase_add_test(t, shortest);
     suite_add_tcase(s, t);
