@@ -23,7 +23,7 @@ enum { MEMBERS = 8 };
 
 static const double ase_hartree = 27.211386024367243; /* the file's eV: ase.units, CODATA 2014 */
 static const double ase_bohr = 0.5291772105638411;
-static const double cp2k_bohr = 0.52917720859;        /* CP2K 2023.1 reads its Angstrom with CODATA 2006 */
+static const double cp2k_bohr = 0.52917720859;                     /* CP2K 2023.1 reads its Angstrom with CODATA 2006 */
 static const double offset = 64 * (-74.94518524 - 2 * 0.45890771); /* hartree, input.nn */
 
 static int available(void)

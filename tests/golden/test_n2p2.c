@@ -245,8 +245,8 @@ static void report(const potential *p)
 {
     const deviations *w = &p->worst;
     const char *name = strrchr(p->folder, '/') + 1;
-    printf("n2p2 %-20s %4ld frames: energy %.1e atom %.1e force %.1e virial %.1e feature %.1e ew %ld\n", name, w->frames,
-           w->energy, w->atom, w->force, w->virial, w->feature, w->ew);
+    printf("n2p2 %-20s %4ld frames: energy %.1e atom %.1e force %.1e virial %.1e feature %.1e ew %ld\n", name,
+           w->frames, w->energy, w->atom, w->force, w->virial, w->feature, w->ew);
     ck_assert_msg(w->frames > 0, "%s: no reference frames", name);
     ck_assert_msg(w->energy <= tol_energy, "%s: energy off by %g", name, w->energy);
     ck_assert_msg(w->atom <= tol_atom, "%s: atomic energy off by %g", name, w->atom);

@@ -101,8 +101,9 @@ static nf_pull run_vjp(block *b, int nbar, double *const g_bar[])
     const nf_patch *patch = &b->l->list.patches[b->patch];
     nf_patch_view view = listing_view(b->l, b->patch, &b->s->frame, (const double(*)[3])b->l->cell.h);
     size_t bars = (size_t)nbar, natoms = b->s->frame.natoms;
-    nf_pull pull = {nbar, calloc(bars * patch->npoints, sizeof *pull.point), patch->npoints,
-                    calloc(bars * natoms, sizeof *pull.virial), natoms, 0};
+    nf_pull pull = {nbar,           calloc(bars * patch->npoints, sizeof *pull.point),
+                    patch->npoints, calloc(bars * natoms, sizeof *pull.virial),
+                    natoms,         0};
     int rc = b->d->class->vjp(b->d, &view, b->element, b->ld, nbar, (const double *const *)g_bar, &pull,
                               arena_for(b, nbar), &err);
     ck_assert_msg(rc == 0, "%s", err.msg);
@@ -123,7 +124,8 @@ static double rate(const block *b, const nf_pull *pull, int m)
     double sum = 0;
     for (size_t p = 0; p < patch->npoints; p++)
         for (int c = 0; c < 3; c++)
-            sum -= (double)pull->point[(size_t)m * pull->npoints + p][c] * NF_FORCE_UNIT * b->v->pos[patch->owner[p]][c];
+            sum -=
+                (double)pull->point[(size_t)m * pull->npoints + p][c] * NF_FORCE_UNIT * b->v->pos[patch->owner[p]][c];
     for (size_t i = 0; i < pull->natoms; i++)
         for (int a = 0; a < 3; a++)
             for (int c = 0; c < 3; c++)

@@ -252,7 +252,8 @@ static void check_near(const answer *a, const answer *b)
 START_TEST(any_instruction_set)
 {
     static specimen s[NSPECIMENS];
-    answer ref[NSPECIMENS] = {{{0}, 0, 0, 0}}, avx2[NSPECIMENS] = {{{0}, 0, 0, 0}}, avx512[NSPECIMENS] = {{{0}, 0, 0, 0}};
+    answer ref[NSPECIMENS] = {{{0}, 0, 0, 0}}, avx2[NSPECIMENS] = {{{0}, 0, 0, 0}},
+           avx512[NSPECIMENS] = {{{0}, 0, 0, 0}};
     int plain = eval_with("ref", _i, s, ref), four = eval_with("avx2", _i, s, avx2),
         eight = eval_with("avx512", _i, s, avx512);
     ck_assert(plain);

@@ -13,8 +13,18 @@
 #include "specimen.h"
 
 const potential_recipe potential_plain = {
-    .seed = 1, .nelements = 2, .elements = {8, 1}, .nfunctions = 13, .types = POTENTIAL_ALL_TYPES, .shifted = true,
-    .rc = {4.5, 6.0}, .cutoff_type = 6, .scale = true, .center = true, .nhidden = 2, .nodes = {5, 4},
+    .seed = 1,
+    .nelements = 2,
+    .elements = {8, 1},
+    .nfunctions = 13,
+    .types = POTENTIAL_ALL_TYPES,
+    .shifted = true,
+    .rc = {4.5, 6.0},
+    .cutoff_type = 6,
+    .scale = true,
+    .center = true,
+    .nhidden = 2,
+    .nodes = {5, 4},
     .activations = "ttl",
 };
 

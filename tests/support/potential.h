@@ -13,17 +13,17 @@ enum { POTENTIAL_TYPE_2 = 1, POTENTIAL_TYPE_3 = 2, POTENTIAL_TYPE_9 = 4, POTENTI
 typedef struct {
     unsigned seed;
     size_t nelements;
-    int elements[3];       /* atomic numbers, any order */
-    int nfunctions;        /* of each element */
-    int types;             /* POTENTIAL_TYPE_2 | ... */
-    bool shifted;          /* some rs other than 0 */
-    double rc[2];          /* cutoff radii that occur */
-    int cutoff_type;       /* 0 .. 8 */
+    int elements[3]; /* atomic numbers, any order */
+    int nfunctions;  /* of each element */
+    int types;       /* POTENTIAL_TYPE_2 | ... */
+    bool shifted;    /* some rs other than 0 */
+    double rc[2];    /* cutoff radii that occur */
+    int cutoff_type; /* 0 .. 8 */
     double alpha;
     bool scale, center, sigma;
     double scale_min, scale_max; /* both 0: not in the file */
-    bool normalised;       /* mean_energy, conv_energy, conv_length */
-    bool offsets;          /* atom_energy */
+    bool normalised;             /* mean_energy, conv_energy, conv_length */
+    bool offsets;                /* atom_energy */
     int nhidden, nodes[3];
     const char *activations; /* letters, hidden layers and output */
 } potential_recipe;

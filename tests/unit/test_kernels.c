@@ -156,7 +156,9 @@ static struct k_radial random_radial(int cutoff, nf_rng *rng)
 static void random_distances(int n, double rc, double *r, nf_rng *rng)
 {
     for (size_t k = 0; k < padded(n); k++)
-        r[k] = k >= (size_t)n ? FAR : nf_rng_next(rng) % 4 ? nf_rng_between(rng, 0.1, 1.1 * rc) : rc * (1 - 1e-4 * nf_rng_uniform(rng));
+        r[k] = k >= (size_t)n         ? FAR
+               : nf_rng_next(rng) % 4 ? nf_rng_between(rng, 0.1, 1.1 * rc)
+                                      : rc * (1 - 1e-4 * nf_rng_uniform(rng));
 }
 
 START_TEST(radial_factors)

@@ -87,8 +87,9 @@ static void check_includes(const char *file, const layer *l, const char *text)
 
 /* ---- what core must not do ---- */
 
-static const char *const forbidden[] = {"printf(", "vprintf(", "fprintf(stdout", "fprintf(stderr", "puts(", "putchar(",
-                                        "perror(", "exit(", "_exit(", "abort(", "stderr", "srand(", "rand("};
+static const char *const forbidden[] = {"printf(",  "vprintf(", "fprintf(stdout", "fprintf(stderr", "puts(",
+                                        "putchar(", "perror(",  "exit(",          "_exit(",         "abort(",
+                                        "stderr",   "srand(",   "rand("};
 
 /* Comments and strings become blanks. */
 static void blank_out(char *text)
@@ -122,7 +123,8 @@ static void check_manners(const char *file, char *text)
     blank_out(text);
     for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++)
         for (const char *p = strstr(text, forbidden[i]); p != NULL; p = strstr(p + 1, forbidden[i])) {
-            int attribute = p > text && p[-1] == '('; /* __attribute__((format(printf, ...))) has no bracket behind it */
+            int attribute =
+                p > text && p[-1] == '('; /* __attribute__((format(printf, ...))) has no bracket behind it */
             if (!attribute && (p == text || !is_word(p[-1])))
                 ck_abort_msg("%s: %.30s", file, p);
         }

@@ -17,17 +17,17 @@
 #include "suite.h"
 
 /* A small good potential: element 1 is H, 2 is O. Line numbers of the cases below count on it. */
-static const char good_input[] = "number_of_elements 2\n"                   /* 1 */
-                                 "elements O H\n"                           /* 2 */
-                                 "cutoff_type 6 0.1\n"                      /* 3 */
-                                 "scale_symmetry_functions\n"               /* 4 */
-                                 "center_symmetry_functions\n"              /* 5 */
-                                 "global_hidden_layers_short 1\n"           /* 6 */
-                                 "global_nodes_short 2\n"                   /* 7 */
-                                 "global_activation_short t l\n"            /* 8 */
-                                 "atom_energy H -0.5\n"                     /* 9 */
-                                 "symfunction_short H 2 O 0.1 0.0 6.0\n"    /* 10 */
-                                 "symfunction_short H 2 H 0.1 0.0 6.0\n"    /* 11 */
+static const char good_input[] = "number_of_elements 2\n"                        /* 1 */
+                                 "elements O H\n"                                /* 2 */
+                                 "cutoff_type 6 0.1\n"                           /* 3 */
+                                 "scale_symmetry_functions\n"                    /* 4 */
+                                 "center_symmetry_functions\n"                   /* 5 */
+                                 "global_hidden_layers_short 1\n"                /* 6 */
+                                 "global_nodes_short 2\n"                        /* 7 */
+                                 "global_activation_short t l\n"                 /* 8 */
+                                 "atom_energy H -0.5\n"                          /* 9 */
+                                 "symfunction_short H 2 O 0.1 0.0 6.0\n"         /* 10 */
+                                 "symfunction_short H 2 H 0.1 0.0 6.0\n"         /* 11 */
                                  "symfunction_short O 3 H H 0.05 1.0 1.0 6.0\n"; /* 12 */
 static const char good_scaling[] = "# element function min max mean sigma\n"
                                    "1 1 0.0 2.0 1.0 0.5\n"
@@ -76,7 +76,7 @@ static void change(const char *folder, const char *name, const char *from, const
 typedef struct {
     const char *file, *from, *to; /* as change() */
     int code;
-    const char *words[2];         /* of the message, beside the file */
+    const char *words[2]; /* of the message, beside the file */
 } defect;
 
 static const defect defects[] = {
@@ -95,9 +95,16 @@ static const defect defects[] = {
     {"input.nn", "cutoff_type 6 0.1", "cutoff_type", NF_EFORMAT, {"input.nn:3", NULL}},
     {"input.nn", "cutoff_type 6 0.1\n", "", NF_EFORMAT, {"cutoff_type is missing", NULL}},
     {"input.nn", "cutoff_type 6 0.1", "cutoff_type 6\ncutoff_type 6", NF_EFORMAT, {"input.nn:4", "cutoff_type again"}},
-    {"input.nn", "global_hidden_layers_short 1", "global_hidden_layers_short 2", NF_EFORMAT, {"global_nodes_short", NULL}},
+    {"input.nn",
+     "global_hidden_layers_short 1",
+     "global_hidden_layers_short 2",
+     NF_EFORMAT,
+     {"global_nodes_short", NULL}},
     {"input.nn", "global_hidden_layers_short 1", "global_hidden_layers_short 99999", NF_EFORMAT, {"input.nn:6", NULL}},
-    {"input.nn", "global_hidden_layers_short 1", "global_hidden_layers_short 99999999999999999999", NF_EFORMAT,
+    {"input.nn",
+     "global_hidden_layers_short 1",
+     "global_hidden_layers_short 99999999999999999999",
+     NF_EFORMAT,
      {"input.nn:6", NULL}},
     {"input.nn", "global_hidden_layers_short 1\n", "", NF_EFORMAT, {"global_hidden_layers_short is missing", NULL}},
     {"input.nn", "global_nodes_short 2", "global_nodes_short 0", NF_EFORMAT, {"input.nn:7", NULL}},
@@ -106,14 +113,26 @@ static const defect defects[] = {
     {"input.nn", "global_nodes_short 2", "global_nodes_short -3", NF_EFORMAT, {"input.nn:7", NULL}},
     {"input.nn", "global_nodes_short 2\n", "", NF_EFORMAT, {"global_nodes_short is missing", NULL}},
     {"input.nn", "global_activation_short t l", "global_activation_short t q", NF_EUNSUPPORTED, {"input.nn:8", "'q'"}},
-    {"input.nn", "global_activation_short t l", "global_activation_short t", NF_EFORMAT, {"global_activation_short", NULL}},
+    {"input.nn",
+     "global_activation_short t l",
+     "global_activation_short t",
+     NF_EFORMAT,
+     {"global_activation_short", NULL}},
     {"input.nn", "global_activation_short t l\n", "", NF_EFORMAT, {"global_activation_short is missing", NULL}},
     {"input.nn", "atom_energy H -0.5", "atom_energy C -0.5", NF_EFORMAT, {"input.nn:9", "C"}},
     {"input.nn", "atom_energy H -0.5", "atom_energy H", NF_EFORMAT, {"input.nn:9", NULL}},
     {"input.nn", "atom_energy H -0.5", "atom_energy H half", NF_EFORMAT, {"input.nn:9", "half"}},
     {"input.nn", "atom_energy H -0.5", "mean_energy 1.0", NF_EFORMAT, {"conv_energy", NULL}},
-    {"input.nn", "atom_energy H -0.5", "mean_energy 1\nconv_energy 0\nconv_length 1", NF_EFORMAT, {"input.nn:10", NULL}},
-    {"input.nn", "atom_energy H -0.5", "mean_energy 1\nconv_energy 1\nconv_length -1", NF_EFORMAT, {"input.nn:11", NULL}},
+    {"input.nn",
+     "atom_energy H -0.5",
+     "mean_energy 1\nconv_energy 0\nconv_length 1",
+     NF_EFORMAT,
+     {"input.nn:10", NULL}},
+    {"input.nn",
+     "atom_energy H -0.5",
+     "mean_energy 1\nconv_energy 1\nconv_length -1",
+     NF_EFORMAT,
+     {"input.nn:11", NULL}},
     {"input.nn", "H 2 O 0.1 0.0 6.0", "H 2 O 0.1 0.0", NF_EFORMAT, {"input.nn:10", NULL}},
     {"input.nn", "H 2 O 0.1 0.0 6.0", "H 2 C 0.1 0.0 6.0", NF_EFORMAT, {"input.nn:10", "C"}},
     {"input.nn", "H 2 O 0.1 0.0 6.0", "H 2 O 0.1D0 0.0 6.0", NF_EFORMAT, {"input.nn:10", "0.1D0"}},
@@ -165,7 +184,9 @@ END_TEST
 
 /* ---- numbers that overflow ---- */
 
-/* inf - inf in a layer is not a small number again behind a tanh. */
+/* 9e99 squared twice, and the difference of two of those: inf - inf must not be a small number behind the tanh. */
+#define OVERFLOWING "0\n0\n9e99\n9e99\n1\n0\n0\n1\n0\n0\n1\n-1\n0\n1\n0\n"
+
 START_TEST(overflow)
 {
     static const double pos[2][3] = {{0, 0, 0}, {0.9, 0, 0.2}};
@@ -176,11 +197,11 @@ START_TEST(overflow)
     lab l;
     scratch_begin(&s);
     write_good(s.path);
-    change(s.path, "input.nn", "layers_short 1", "layers_short 2");
-    change(s.path, "input.nn", "nodes_short 2", "nodes_short 2 1");
-    change(s.path, "input.nn", "activation_short t l", "activation_short h t l");
-    write_file(s.path, "weights.001.data", "1e200\n1e200\n1\n1\n1\n1\n1\n-1\n1\n1\n1\n", WHOLE_STRING);
-    write_file(s.path, "weights.008.data", "1e200\n1e200\n1\n1\n1\n-1\n1\n1\n1\n", WHOLE_STRING);
+    change(s.path, "input.nn", "layers_short 1", "layers_short 3");
+    change(s.path, "input.nn", "nodes_short 2", "nodes_short 2 2 1");
+    change(s.path, "input.nn", "activation_short t l", "activation_short h h t l");
+    write_file(s.path, "weights.001.data", "0\n0\n" OVERFLOWING, WHOLE_STRING);
+    write_file(s.path, "weights.008.data", OVERFLOWING, WHOLE_STRING);
     frame.natoms = 2;
     frame.pos = pos;
     frame.species = species;
@@ -306,7 +327,10 @@ START_TEST(broken_file)
     if (_i / 4 == 1)
         write_file(s.path, files[_i % 4], "", 0);
     if (_i / 4 == 2)
-        write_file(s.path, files[_i % 4], "\x7f" "ELF\0\0\1\n", 8);
+        write_file(s.path, files[_i % 4],
+                   "\x7f"
+                   "ELF\0\0\1\n",
+                   8);
     if (_i / 4 == 3)
         scratch_mkdir(&s, files[_i % 4]);
     expect_failure(s.path, _i / 4 == 0 || _i / 4 == 3 ? NF_EIO : NF_EFORMAT, words, 1);
