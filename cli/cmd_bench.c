@@ -127,8 +127,9 @@ int cmd_bench(int argc, char **argv)
         {"model-units", 0, OPTION_CHOICE, &s.units, 0, 0, UNITS_CHOICES, "UNITS", "units of n2p2 files"},
     };
     nf_error err = {0};
-    int n, nmodels = 0, rc = options_parse("bench", "MODEL... STRUCTURE.xyz... [options]", options,
-                                           sizeof options / sizeof *options, argc, argv, &n);
+    int n, nmodels = 0,
+           rc = options_parse("bench", "MODEL... STRUCTURE.xyz... [options]", options, sizeof options / sizeof *options,
+                              argc, argv, &n);
     if (rc != 0)
         return rc < 0 ? 2 : 0;
     while (nmodels < n && !is_structure(argv[nmodels]))

@@ -110,7 +110,8 @@ static int write_item(evaluation *e, const item *it, nf_error *err)
 static int finish_item(evaluation *e, const item *it, nf_error *err)
 {
     if (it->job.code != 0)
-        return nf_fail(err, it->job.code, "frame %ld (line %ld): %.180s", e->nframes + 1, it->structure.line, it->job.err.msg);
+        return nf_fail(err, it->job.code, "frame %ld (line %ld): %.180s", e->nframes + 1, it->structure.line,
+                       it->job.err.msg);
     e->nframes++;
     errors_add(&e->errors, &it->structure, &it->result);
     return e->writer == NULL ? 0 : write_item(e, it, err);
@@ -154,6 +155,20 @@ static int next_batch(evaluation *e, nf_error *err)
     return more;
 }
 
+/* What was evaluated before an error is worth keeping. */
+static int keep_output(evaluation *e, int rc, nf_error *err)
+{
+    nf_xyz_writer *writer = e->writer;
+    if (writer == NULL || e->nframes == 0)
+        return rc;
+    e->writer = NULL;
+    if (rc == 0)
+        return nf_xyz_close(writer, err);
+    if (nf_xyz_close(writer, NULL) == 0)
+        fprintf(stderr, "nearfar: %s has the %ld frames before the error\n", e->settings->out, e->nframes);
+    return rc;
+}
+
 static int evaluate(evaluation *e, const char *in, nf_error *err)
 {
     nf_calc_opts opts = NF_CALC_OPTS_INIT;
@@ -169,12 +184,7 @@ static int evaluate(evaluation *e, const char *in, nf_error *err)
         ;
     if (rc == 0 && e->nframes == 0)
         rc = nf_fail(err, NF_EFORMAT, "%s has no frame", in);
-    if (rc == 0 && e->writer != NULL) {
-        nf_xyz_writer *writer = e->writer;
-        e->writer = NULL;
-        rc = nf_xyz_close(writer, err);
-    }
-    return rc;
+    return keep_output(e, rc, err);
 }
 
 static void free_evaluation(evaluation *e)
@@ -218,13 +228,16 @@ int cmd_eval(int argc, char **argv)
 {
     settings s = {0};
     const option options[] = {
-        {"output", 'o', OPTION_TEXT, &s.out, 0, 0, NULL, "FILE", "extended XYZ with the results (.gz compresses, - is stdout)"},
-        {"threads", 't', OPTION_INT, &s.threads, 0, 1024, NULL, "N", "worker threads (0: all processors of this process)"},
-        {"model-units", 0, OPTION_CHOICE, &s.units, 0, 0, UNITS_CHOICES, "UNITS", "units of n2p2 files: " UNITS_CHOICES},
+        {"output", 'o', OPTION_TEXT, &s.out, 0, 0, NULL, "FILE",
+         "extended XYZ with the results (.gz compresses, - is stdout)"},
+        {"threads", 't', OPTION_INT, &s.threads, 0, 1024, NULL, "N",
+         "worker threads (0: all processors of this process)"},
+        {"model-units", 0, OPTION_CHOICE, &s.units, 0, 0, UNITS_CHOICES, "UNITS",
+         "units of n2p2 files: " UNITS_CHOICES},
     };
     nf_error err = {0};
-    int n, rc = options_parse("eval", "MODEL... in.xyz [-o out.xyz] [options]", options, sizeof options / sizeof *options,
-                              argc, argv, &n);
+    int n, rc = options_parse("eval", "MODEL... in.xyz [-o out.xyz] [options]", options,
+                              sizeof options / sizeof *options, argc, argv, &n);
     if (rc != 0)
         return rc < 0 ? 2 : 0;
     if (n < 2) {

@@ -67,9 +67,10 @@ static void print_summary(const char *path, const summary *s)
     for (int z = 1; z < 119; z++)
         if (s->of_element[z] > 0)
             printf(" %s %ld", nf_element_symbol(z), s->of_element[z]);
-    printf("\n  periodic in 0, 1, 2, 3 directions: %d, %d, %d, %d frames\n", s->periodic[0], s->periodic[1], s->periodic[2],
-           s->periodic[3]);
-    printf("  with energy %ld, forces %ld, virial or stress %ld frames", s->with_energy, s->with_forces, s->with_virial);
+    printf("\n  periodic in 0, 1, 2, 3 directions: %d, %d, %d, %d frames\n", s->periodic[0], s->periodic[1],
+           s->periodic[2], s->periodic[3]);
+    printf("  with energy %ld, forces %ld, virial or stress %ld frames", s->with_energy, s->with_forces,
+           s->with_virial);
     if (s->with_forces > 0)
         printf("; largest force %.4g eV/Angstrom", s->largest_force);
     printf("\n");
@@ -103,8 +104,8 @@ int cmd_inspect(int argc, char **argv)
         {"model-units", 0, OPTION_CHOICE, &units, 0, 0, UNITS_CHOICES, "UNITS", "units of n2p2 files"},
         {"json", 0, OPTION_FLAG, &json, 0, 0, NULL, NULL, "the whole description of a model, as JSON"},
     };
-    int rc = options_parse("inspect", "MODEL...|DATA.xyz [options]", options, sizeof options / sizeof *options, argc, argv,
-                           &n);
+    int rc = options_parse("inspect", "MODEL...|DATA.xyz [options]", options, sizeof options / sizeof *options, argc,
+                           argv, &n);
     if (rc != 0)
         return rc < 0 ? 2 : 0;
     struct stat info;

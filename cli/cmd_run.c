@@ -12,8 +12,6 @@
 #include "io/species.h"
 #include "server/run.h"
 
-enum { MOST_ADDRESSES = 16 };
-
 enum { EXTRAS_DEFAULT = -1 };
 
 typedef struct {
@@ -23,15 +21,15 @@ typedef struct {
     bool print_ipi;
     int nmodels, naddresses;
     char *models[256];
-    nf_address addresses[MOST_ADDRESSES];
+    nf_address addresses[NF_RUN_ADDRESSES];
 } settings;
 
 static int sort_arguments(settings *s, int n, char **args, nf_error *err)
 {
     for (int i = 0; i < n; i++) {
         if (nf_address_looks(args[i])) {
-            if (s->naddresses == MOST_ADDRESSES)
-                return nf_fail(err, NF_ELIMIT, "more than %d addresses", MOST_ADDRESSES);
+            if (s->naddresses == NF_RUN_ADDRESSES)
+                return nf_fail(err, NF_ELIMIT, "more than %d addresses", NF_RUN_ADDRESSES);
             TRY(nf_address_parse(&s->addresses[s->naddresses++], args[i], err));
         } else if (s->nmodels == 256) {
             return nf_fail(err, NF_ELIMIT, "more than 256 models");
@@ -40,7 +38,8 @@ static int sort_arguments(settings *s, int n, char **args, nf_error *err)
         }
     }
     if (s->naddresses == 0)
-        return nf_fail(err, NF_EINVAL, "no address: where does the driver listen? unix:NAME, unix:/path or tcp:HOST:PORT");
+        return nf_fail(err, NF_EINVAL,
+                       "no address: where does the driver listen? unix:NAME, unix:/path or tcp:HOST:PORT");
     return 0;
 }
 
@@ -88,7 +87,7 @@ static int serve(const settings *s, nf_model *model, int *species, size_t natoms
                         .threads = s->threads,
                         .skin = s->skin,
                         .log = cli_log};
-    o.extras = s->extras != EXTRAS_DEFAULT      ? (nf_extras)s->extras
+    o.extras = s->extras != EXTRAS_DEFAULT    ? (nf_extras)s->extras
                : nf_model_nmembers(model) > 1 ? NF_EXTRAS_SUMMARY
                                               : NF_EXTRAS_NONE;
     TRY(parse_links(s->links, &o.links, err));
@@ -107,10 +106,12 @@ static int load_and_serve(settings *s, nf_error *err)
     size_t natoms = 0;
     char text[1024];
     if (s->units == NF_UNITS_REDUCED)
-        return nf_fail(err, NF_EINVAL, "--model-units reduced has no meaning for a driver that works in atomic units: use "
+        return nf_fail(err, NF_EINVAL,
+                       "--model-units reduced has no meaning for a driver that works in atomic units: use "
                        "eval, bench or inspect");
     if (s->species == NULL)
-        return nf_fail(err, NF_EINVAL, "--species is missing: drivers send positions and no elements; give a file or a "
+        return nf_fail(err, NF_EINVAL,
+                       "--species is missing: drivers send positions and no elements; give a file or a "
                        "list as 'O H H * 64'");
     TRY(nf_species_read(&species, &natoms, s->species, err));
     int rc = cli_load(&model, s->nmodels, s->models, s->units, err);
@@ -128,20 +129,28 @@ int cmd_run(int argc, char **argv)
 {
     settings s = {.links = "auto", .pbc = "TTT", .extras = EXTRAS_DEFAULT, .wait = 60, .skin = 1};
     const option options[] = {
-        {"species", 's', OPTION_TEXT, &s.species, 0, 0, NULL, "FILE|LIST", "elements in the driver's order: XYZ, PDB, 'O H H * 64'"},
-        {"links", 0, OPTION_TEXT, &s.links, 0, 0, NULL, "N|auto", "connections to each address (auto: as many as the driver uses)"},
-        {"threads", 't', OPTION_INT, &s.threads, 0, 1024, NULL, "N", "worker threads (0: all processors of this process)"},
-        {"extras", 0, OPTION_CHOICE, &s.extras, 0, 0, "none|summary|committee", "KIND", "JSON with each answer: none, summary, committee"},
+        {"species", 's', OPTION_TEXT, &s.species, 0, 0, NULL, "FILE|LIST",
+         "elements in the driver's order: XYZ, PDB, 'O H H * 64'"},
+        {"links", 0, OPTION_TEXT, &s.links, 0, 0, NULL, "N|auto",
+         "connections to each address (auto: as many as the driver uses)"},
+        {"threads", 't', OPTION_INT, &s.threads, 0, 1024, NULL, "N",
+         "worker threads (0: all processors of this process)"},
+        {"extras", 0, OPTION_CHOICE, &s.extras, 0, 0, "none|summary|committee", "KIND",
+         "JSON with each answer: none, summary, committee"},
         {"wait", 0, OPTION_REAL, &s.wait, 0, 1e7, NULL, "SECONDS", "how long to wait for the driver (60)"},
-        {"pbc", 0, OPTION_TEXT, &s.pbc, 0, 0, NULL, "TTF", "periodic directions (TTT; a zero cell vector is never periodic)"},
+        {"pbc", 0, OPTION_TEXT, &s.pbc, 0, 0, NULL, "TTF",
+         "periodic directions (TTT; a zero cell vector is never periodic)"},
         {"skin", 0, OPTION_REAL, &s.skin, 0, 20, NULL, "A", "extra radius of the neighbour lists, Angstrom (1)"},
-        {"model-units", 0, OPTION_CHOICE, &s.units, 0, 0, UNITS_CHOICES, "UNITS", "units of n2p2 files: bohr,hartree or angstrom,eV"},
-        {"print-ipi", 0, OPTION_FLAG, &s.print_ipi, 0, 0, NULL, NULL, "print the <ffsocket> block for i-PI's input and end"},
+        {"model-units", 0, OPTION_CHOICE, &s.units, 0, 0, UNITS_CHOICES, "UNITS",
+         "units of n2p2 files: bohr,hartree or angstrom,eV"},
+        {"print-ipi", 0, OPTION_FLAG, &s.print_ipi, 0, 0, NULL, NULL,
+         "print the <ffsocket> block for i-PI's input and end"},
     };
     nf_error err = {0};
-    int n, rc = options_parse("run", "MODEL... ADDRESS... --species FILE|LIST [options]\n"
-                              "ADDRESS: unix:NAME (/tmp/ipi_NAME), unix:/path, tcp:HOST:PORT", options,
-                              sizeof options / sizeof *options, argc, argv, &n);
+    int n, rc = options_parse("run",
+                              "MODEL... ADDRESS... --species FILE|LIST [options]\n"
+                              "ADDRESS: unix:NAME (/tmp/ipi_NAME), unix:/path, tcp:HOST:PORT",
+                              options, sizeof options / sizeof *options, argc, argv, &n);
     if (rc != 0)
         return rc < 0 ? 2 : 0;
     if (sort_arguments(&s, n, argv, &err) != 0)

@@ -39,7 +39,8 @@ void cli_describe(const nf_model *model, char *out, size_t size)
                           members > 1 ? "s" : "");
     for (size_t e = 0; e < nf_model_nelements(model) && n < size; e++) {
         int z = nf_model_element(model, e);
-        n += (size_t)snprintf(out + n, size - n, " %s (%zu values)", nf_element_symbol(z), nf_model_nfeatures(model, z));
+        n +=
+            (size_t)snprintf(out + n, size - n, " %s (%zu values)", nf_element_symbol(z), nf_model_nfeatures(model, z));
     }
     if (n < size)
         snprintf(out + n, size - n, ", cutoff %.4g Angstrom, %zu parameters a member, files in %s",

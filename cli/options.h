@@ -9,16 +9,16 @@
 #include <stddef.h>
 
 typedef enum {
-    OPTION_FLAG,   /* bool */
-    OPTION_INT,    /* int, from low to high */
-    OPTION_REAL,   /* double, from low to high */
-    OPTION_TEXT,   /* const char * */
-    OPTION_CHOICE  /* int: index into choices, separated by '|' */
+    OPTION_FLAG,  /* bool */
+    OPTION_INT,   /* int, from low to high */
+    OPTION_REAL,  /* double, from low to high */
+    OPTION_TEXT,  /* const char * */
+    OPTION_CHOICE /* int: index into choices, separated by '|' */
 } option_kind;
 
 typedef struct {
-    const char *name;     /* without dashes */
-    char letter;          /* short form, 0: none */
+    const char *name; /* without dashes */
+    char letter;      /* short form, 0: none */
     option_kind kind;
     void *target;
     double low, high;

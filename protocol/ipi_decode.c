@@ -74,9 +74,8 @@ int ipi_dec_set_batch(ipi_dec *d, int nstructures)
     if (d->stage == AT_BROKEN)
         return BROKEN;
     if (nstructures > 1 && (uint32_t)nstructures > d->limits.max_structures) {
-        snprintf(d->error, sizeof d->error,
-                 "the peer announced batches of %d structures, above the limit of %u", nstructures,
-                 (unsigned)d->limits.max_structures);
+        snprintf(d->error, sizeof d->error, "the peer announced batches of %d structures, above the limit of %u",
+                 nstructures, (unsigned)d->limits.max_structures);
         return broken(d);
     }
     d->batch = nstructures > 1 ? (uint32_t)nstructures : 1;
@@ -157,8 +156,8 @@ static int init_head(ipi_dec *d, input *in, ipi_event *ev)
         return MORE;
     int32_t ntext = int32_at(d->scratch + sizeof(int32_t));
     if (ntext < 0 || (uint32_t)ntext > d->limits.max_init) {
-        snprintf(d->error, sizeof d->error, "the peer announced %d bytes of INIT text; the limit is %u",
-                 (int)ntext, (unsigned)d->limits.max_init);
+        snprintf(d->error, sizeof d->error, "the peer announced %d bytes of INIT text; the limit is %u", (int)ntext,
+                 (unsigned)d->limits.max_init);
         return broken(d);
     }
     d->bead = int32_at(d->scratch);
@@ -189,8 +188,7 @@ static bool natoms_allowed(ipi_dec *d, int32_t natoms)
         snprintf(d->error, sizeof d->error, "the peer announced %d atoms; 1 to %u are allowed", (int)natoms,
                  (unsigned)d->limits.max_atoms);
     else if ((size_t)natoms > SIZE_MAX / ATOM_BYTES / d->nstructures)
-        snprintf(d->error, sizeof d->error,
-                 "the peer announced %u structures of %d atoms, more than memory can hold",
+        snprintf(d->error, sizeof d->error, "the peer announced %u structures of %d atoms, more than memory can hold",
                  (unsigned)d->nstructures, (int)natoms);
     else
         return true;
@@ -271,10 +269,8 @@ bool ipi_dec_idle(const ipi_dec *d)
 int ipi_feed(ipi_dec *d, const unsigned char *p, size_t n, size_t *used, ipi_event *ev)
 {
     static step *const steps[] = {
-        [AT_HEADER] = header,       [AT_INIT_HEAD] = init_head,
-        [AT_INIT_TEXT] = init_text, [AT_POSDATA_HEAD] = posdata_head,
-        [AT_CELL] = cell,           [AT_POSITIONS] = positions,
-        [AT_BROKEN] = stay_broken,
+        [AT_HEADER] = header, [AT_INIT_HEAD] = init_head, [AT_INIT_TEXT] = init_text, [AT_POSDATA_HEAD] = posdata_head,
+        [AT_CELL] = cell,     [AT_POSITIONS] = positions, [AT_BROKEN] = stay_broken,
     };
     input in = {p, n};
     int rc;

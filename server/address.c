@@ -21,8 +21,9 @@ static int parse_local(nf_address *out, const char *name, nf_error *err)
 {
     int n = snprintf(out->path, sizeof out->path, "%s%s", name[0] == '/' ? "" : ipi_prefix, name);
     if (name[0] == '\0' || n >= (int)sizeof out->path)
-        return nf_fail(err, NF_EINVAL, "the address '%.60s' needs a name of 1 to %zu characters: unix:NAME or unix:/path",
-                       out->text, sizeof out->path - sizeof ipi_prefix);
+        return nf_fail(err, NF_EINVAL,
+                       "the address '%.60s' needs a name of 1 to %zu characters: unix:NAME or unix:/path", out->text,
+                       sizeof out->path - sizeof ipi_prefix);
     return 0;
 }
 
@@ -50,7 +51,8 @@ static int parse_tcp(nf_address *out, const char *text, nf_error *err)
     char *end;
     long port = colon == NULL ? 0 : strtol(colon + 1, &end, 10);
     if (n == 0 || n >= sizeof out->host || colon[1] == '\0' || *end != '\0' || port < 1 || port > 65535)
-        return nf_fail(err, NF_EINVAL, "the address '%.100s' is not tcp:HOST:PORT with a port from 1 to 65535", out->text);
+        return nf_fail(err, NF_EINVAL, "the address '%.100s' is not tcp:HOST:PORT with a port from 1 to 65535",
+                       out->text);
     memcpy(out->host, text, n);
     out->host[n] = '\0';
     snprintf(out->port, sizeof out->port, "%ld", port);

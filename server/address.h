@@ -13,11 +13,11 @@
 enum { NF_ADDRESS_MOST = 8 };
 
 typedef struct {
-    const char *text;             /* as given; borrowed */
-    bool local;                   /* unix socket */
-    char path[108];               /* local: of the socket */
-    char host[256], port[16];     /* else */
-    int nto;                      /* else: what the host resolves to, */
+    const char *text;                            /* as given; borrowed */
+    bool local;                                  /* unix socket */
+    char path[108];                              /* local: of the socket */
+    char host[256], port[16];                    /* else */
+    int nto;                                     /* else: what the host resolves to, */
     struct sockaddr_storage to[NF_ADDRESS_MOST]; /* as localhost to ::1 and 127.0.0.1: tried in turn */
 } nf_address;
 

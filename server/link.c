@@ -76,15 +76,14 @@ static void on_written(uv_write_t *write, int status)
         end(link, NF_EIO, "cannot send the forces: %s", uv_strerror(status));
         return;
     }
-    if (link->ready_owed)
+    for (; link->ready_owed > 0 && link->state != NF_LINK_CLOSED; link->ready_owed--)
         send_word(link, IPI_READY);
-    link->ready_owed = false;
     process(link);
 }
 
 static void send_forces(nf_link *link)
 {
-    uv_buf_t buf = uv_buf_init((char *)link->request.reply, (unsigned)link->request.nreply);
+    uv_buf_t buf = {.base = (char *)link->request.reply, .len = link->request.nreply};
     link->write.data = link;
     link->writing = true;
     link->force_wanted = false;
@@ -105,10 +104,8 @@ void nf_link_result(nf_link *link)
         return;
     }
     link->state = NF_LINK_HAVE_DATA;
-    if (link->status_held) {
-        link->status_held = false;
+    for (; link->status_held > 0 && link->state != NF_LINK_CLOSED; link->status_held--)
         send_word(link, IPI_HAVEDATA);
-    }
     if (link->state == NF_LINK_HAVE_DATA && link->force_wanted)
         send_forces(link);
     process(link);
@@ -126,7 +123,7 @@ static void say_ready(nf_link *link, const ipi_event *ev)
 {
     (void)ev;
     if (link->writing)
-        link->ready_owed = true;
+        link->ready_owed++;
     else
         send_word(link, IPI_READY);
 }
@@ -141,9 +138,9 @@ static void hold_status(nf_link *link, const ipi_event *ev)
 {
     (void)ev;
     if (link->force_wanted)
-        link->ready_owed = true;
+        link->ready_owed++;
     else
-        link->status_held = true;
+        link->status_held++;
 }
 
 static void take_init(nf_link *link, const ipi_event *ev)
@@ -162,13 +159,8 @@ static void take_init(nf_link *link, const ipi_event *ev)
 
 static void begin_structures(nf_link *link, uint32_t nstructures)
 {
-    nf_error err;
-    const nf_run_options *o = nf_server_options(link->server);
-    int rc = nf_request_prepare(&link->request, o, nf_server_calc(link->server), nstructures, &err);
-    if (rc != 0)
-        end(link, rc, "%s", err.msg);
-    else
-        link->state = NF_LINK_FILLING;
+    nf_request_begin(&link->request, nf_server_options(link->server), nstructures);
+    link->state = NF_LINK_FILLING;
 }
 
 static void take_posdata(nf_link *link, const ipi_event *ev)
@@ -189,17 +181,30 @@ static void take_posdata(nf_link *link, const ipi_event *ev)
 
 static void take_cell(nf_link *link, const ipi_event *ev)
 {
-    nf_request_cell(&link->request, ev->cell.structure, ev->cell.h);
+    nf_error err;
+    int rc = nf_request_cell(&link->request, ev->cell.structure, ev->cell.h, &err);
+    if (rc != 0)
+        end(link, rc, "%s", err.msg);
 }
 
 static void take_positions(nf_link *link, const ipi_event *ev)
 {
-    nf_request_positions(&link->request, ev->positions.first, ev->positions.count, ev->positions.payload);
+    nf_error err;
+    int rc =
+        nf_request_positions(&link->request, ev->positions.first, ev->positions.count, ev->positions.payload, &err);
+    if (rc != 0)
+        end(link, rc, "%s", err.msg);
 }
 
 static void queue_job(nf_link *link, const ipi_event *ev)
 {
+    nf_error err;
     (void)ev;
+    int rc = nf_request_complete(&link->request, nf_server_options(link->server), nf_server_calc(link->server), &err);
+    if (rc != 0) {
+        end(link, rc, "%s", err.msg);
+        return;
+    }
     link->state = NF_LINK_BUSY;
     nf_server_ready(link->server, link);
 }
@@ -232,15 +237,27 @@ typedef void action(nf_link *link, const ipi_event *ev);
 
 /* Every state has an answer to every word. While a message is FILLING only its own pieces can come. */
 static action *const rules[NF_LINK_NSTATES][IPI_EXIT + 1] = {
-    [NF_LINK_WANT_INIT] = {[IPI_STATUS] = say_needinit, [IPI_INIT] = take_init, [IPI_POSDATA] = take_posdata,
-                           [IPI_GETFORCE] = no_structure, [IPI_EXIT] = leave},
-    [NF_LINK_READY] = {[IPI_STATUS] = say_ready, [IPI_INIT] = take_init, [IPI_POSDATA] = take_posdata,
-                       [IPI_GETFORCE] = no_structure, [IPI_EXIT] = leave},
+    [NF_LINK_WANT_INIT] = {[IPI_STATUS] = say_needinit,
+                           [IPI_INIT] = take_init,
+                           [IPI_POSDATA] = take_posdata,
+                           [IPI_GETFORCE] = no_structure,
+                           [IPI_EXIT] = leave},
+    [NF_LINK_READY] = {[IPI_STATUS] = say_ready,
+                       [IPI_INIT] = take_init,
+                       [IPI_POSDATA] = take_posdata,
+                       [IPI_GETFORCE] = no_structure,
+                       [IPI_EXIT] = leave},
     [NF_LINK_FILLING] = {[IPI_CELL] = take_cell, [IPI_POSITIONS] = take_positions, [IPI_POSDATA_END] = queue_job},
-    [NF_LINK_BUSY] = {[IPI_STATUS] = hold_status, [IPI_INIT] = take_init, [IPI_POSDATA] = take_posdata,
-                      [IPI_GETFORCE] = reply_when_done, [IPI_EXIT] = leave},
-    [NF_LINK_HAVE_DATA] = {[IPI_STATUS] = say_havedata, [IPI_INIT] = take_init, [IPI_POSDATA] = take_posdata,
-                           [IPI_GETFORCE] = reply_now, [IPI_EXIT] = leave},
+    [NF_LINK_BUSY] = {[IPI_STATUS] = hold_status,
+                      [IPI_INIT] = take_init,
+                      [IPI_POSDATA] = take_posdata,
+                      [IPI_GETFORCE] = reply_when_done,
+                      [IPI_EXIT] = leave},
+    [NF_LINK_HAVE_DATA] = {[IPI_STATUS] = say_havedata,
+                           [IPI_INIT] = take_init,
+                           [IPI_POSDATA] = take_posdata,
+                           [IPI_GETFORCE] = reply_now,
+                           [IPI_EXIT] = leave},
 };
 
 static void act(nf_link *link, const ipi_event *ev)
@@ -259,8 +276,7 @@ static void process(nf_link *link)
     if (link->paused && link->state != NF_LINK_BUSY && link->state != NF_LINK_CLOSED && !link->writing) {
         link->paused = false;
         begin_structures(link, link->next_structures);
-        if (link->state != NF_LINK_CLOSED)
-            uv_read_start(&link->socket.stream, allocate, on_read);
+        uv_read_start(&link->socket.stream, allocate, on_read);
     }
     while (!link->paused && link->state != NF_LINK_CLOSED) {
         size_t used = 0;
@@ -305,8 +321,8 @@ static void on_hangup(nf_link *link, int status)
     if (between && !link->writing && (status == UV_EOF || status == UV_ECONNRESET))
         end(link, 0, NULL);
     else
-        end(link, NF_EIO, "the driver closed the connection in the middle of a step%s%s",
-            status == UV_EOF ? "" : ": ", status == UV_EOF ? "" : uv_strerror(status));
+        end(link, NF_EIO, "the driver closed the connection in the middle of a step%s%s", status == UV_EOF ? "" : ": ",
+            status == UV_EOF ? "" : uv_strerror(status));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -410,7 +426,8 @@ static void try_connect(nf_link *link)
 void nf_link_start(nf_link *link, uint64_t deadline_ms)
 {
     const nf_run_options *o = nf_server_options(link->server);
-    ipi_limits limits = {(uint32_t)(o->natoms < INT32_MAX ? o->natoms + 1000000 : INT32_MAX), LARGEST_BATCH, IPI_INIT_MAX};
+    ipi_limits limits = {(uint32_t)(o->natoms < INT32_MAX ? o->natoms + 1000000 : INT32_MAX), LARGEST_BATCH,
+                         IPI_INIT_MAX};
     ipi_dec_init(&link->decoder, &limits);
     link->state = NF_LINK_CONNECTING;
     link->deadline = deadline_ms;

@@ -33,14 +33,15 @@ enum { NF_LINK_BUFFER = 1 << 18 };
 typedef struct nf_link {
     struct nf_server *server;
     const nf_address *address;
-    int number;            /* in messages, from 1 */
-    bool extra;            /* opened in the hope that the driver takes it: its failure is none */
+    int number; /* in messages, from 1 */
+    bool extra; /* opened in the hope that the driver takes it: its failure is none */
     nf_link_state state;
-    bool open;             /* the handle is initialised and not closing */
-    bool heard;            /* the driver has sent something */
-    bool ipi;              /* it sent an INIT as i-PI does: it takes more links */
-    bool status_held, force_wanted, writing, paused;
-    bool ready_owed;       /* the answer to a STATUS that came after GETFORCE: goes behind the forces */
+    bool open;  /* the handle is initialised and not closing */
+    bool heard; /* the driver has sent something */
+    bool ipi;   /* it sent an INIT as i-PI does: it takes more links */
+    bool force_wanted, writing, paused;
+    int status_held;          /* STATUS that wait for the result */
+    int ready_owed;           /* STATUS that came after GETFORCE: answered behind the forces */
     uint32_t next_structures; /* of the POSDATA that waits while paused */
     union {
         uv_handle_t handle;
@@ -51,12 +52,12 @@ typedef struct nf_link {
     uv_timer_t retry;
     uv_connect_t connect;
     uv_write_t write;
-    uint64_t deadline;     /* for the connection, ms of the loop's clock */
+    uint64_t deadline; /* for the connection, ms of the loop's clock */
     bool said_waiting;
-    int attempts;          /* to connect */
+    int attempts; /* to connect */
     ipi_dec decoder;
     nf_request request;
-    size_t begin, end;     /* of what was read and not yet decoded */
+    size_t begin, end; /* of what was read and not yet decoded */
     unsigned char buffer[NF_LINK_BUFFER];
 } nf_link;
 

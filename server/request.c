@@ -6,18 +6,16 @@
 #include "base/mem.h"
 #include "base/units.h"
 
-static int reserve(nf_request *r, const nf_run_options *o, size_t nstructures, nf_error *err)
+static int reserve(nf_request *r, const nf_run_options *o, nf_error *err)
 {
-    size_t atoms = nstructures * o->natoms, members = nstructures * nf_model_nmembers(o->model);
-    if (NF_GROW(r->pos, r->cap_pos, atoms) || NF_GROW(r->forces, r->cap_forces, atoms) ||
-        NF_GROW(r->frames, r->cap_frames, nstructures) || NF_GROW(r->results, r->cap_results, nstructures) ||
-        NF_GROW(r->jobs, r->cap_jobs, nstructures) || NF_GROW(r->wire, r->cap_wire, nstructures) ||
-        NF_GROW(r->extras_begin, r->cap_extras_begin, nstructures + 1))
+    size_t n = r->nstructures, atoms = n * r->natoms, members = n * nf_model_nmembers(o->model);
+    if (NF_GROW(r->forces, r->cap_forces, atoms) || NF_GROW(r->results, r->cap_results, n) ||
+        NF_GROW(r->jobs, r->cap_jobs, n) || NF_GROW(r->wire, r->cap_wire, n) ||
+        NF_GROW(r->extras_begin, r->cap_extras_begin, n + 1))
         return nf_fail_memory(err, "a structure");
-    if (o->extras == NF_EXTRAS_COMMITTEE &&
-        (NF_GROW(r->member_energy, r->cap_member_energy, members) ||
-         NF_GROW(r->member_forces, r->cap_member_forces, members * o->natoms) ||
-         NF_GROW(r->member_virial, r->cap_member_virial, members)))
+    if (o->extras == NF_EXTRAS_COMMITTEE && (NF_GROW(r->member_energy, r->cap_member_energy, members) ||
+                                             NF_GROW(r->member_forces, r->cap_member_forces, members * r->natoms) ||
+                                             NF_GROW(r->member_virial, r->cap_member_virial, members)))
         return nf_fail_memory(err, "the members of a committee");
     return 0;
 }
@@ -31,41 +29,56 @@ static void want_members(nf_request *r, size_t k, size_t nmembers)
     result->member_virial = r->member_virial + k * nmembers;
 }
 
-int nf_request_prepare(nf_request *r, const nf_run_options *o, nf_calc *calc, size_t nstructures, nf_error *err)
+void nf_request_begin(nf_request *r, const nf_run_options *o, size_t nstructures)
 {
-    TRY(reserve(r, o, nstructures, err));
     r->natoms = o->natoms;
     r->nstructures = nstructures;
     r->ndone = 0;
     r->code = 0;
-    for (size_t k = 0; k < nstructures; k++) {
-        r->frames[k] = (nf_frame)NF_FRAME_INIT;
-        r->frames[k].natoms = o->natoms;
-        r->frames[k].pos = (const double(*)[3])(r->pos + k * o->natoms);
-        r->frames[k].species = o->species;
-        memcpy(r->frames[k].pbc, o->pbc, sizeof o->pbc);
-        r->results[k] = (nf_result)NF_RESULT_INIT;
-        r->results[k].forces = r->forces + k * o->natoms;
-        if (o->extras == NF_EXTRAS_COMMITTEE)
-            want_members(r, k, nf_model_nmembers(o->model));
-        r->jobs[k] = (nf_job){.calc = calc, .frame = &r->frames[k], .result = &r->results[k], .user = r};
-    }
-    return 0;
 }
 
-void nf_request_cell(nf_request *r, size_t k, const double h[9])
+int nf_request_cell(nf_request *r, size_t k, const double h[9], nf_error *err)
 {
+    if (NF_GROW(r->frames, r->cap_frames, k + 1))
+        return nf_fail_memory(err, "a structure");
+    r->frames[k] = (nf_frame)NF_FRAME_INIT;
     for (int v = 0; v < 3; v++)
         for (int c = 0; c < 3; c++)
             r->frames[k].cell[v][c] = h[3 * c + v] * NF_BOHR; /* vectors are columns on the wire */
+    return 0;
 }
 
-void nf_request_positions(nf_request *r, size_t first, size_t count, const unsigned char *payload)
+int nf_request_positions(nf_request *r, size_t first, size_t count, const unsigned char *payload, nf_error *err)
 {
-    double *to = &r->pos[0][0] + first;
+    if (NF_GROW(r->pos, r->cap_pos, first + count))
+        return nf_fail_memory(err, "the positions");
+    double *to = r->pos + first;
     memcpy(to, payload, count * sizeof *to);
     for (size_t i = 0; i < count; i++)
         to[i] *= NF_BOHR;
+    return 0;
+}
+
+static void make_job(nf_request *r, const nf_run_options *o, nf_calc *calc, size_t k)
+{
+    nf_frame *frame = &r->frames[k];
+    frame->natoms = r->natoms;
+    frame->pos = (const double(*)[3])(r->pos + 3 * k * r->natoms);
+    frame->species = o->species;
+    memcpy(frame->pbc, o->pbc, sizeof o->pbc);
+    r->results[k] = (nf_result)NF_RESULT_INIT;
+    r->results[k].forces = r->forces + k * r->natoms;
+    if (o->extras == NF_EXTRAS_COMMITTEE)
+        want_members(r, k, nf_model_nmembers(o->model));
+    r->jobs[k] = (nf_job){.calc = calc, .frame = frame, .result = &r->results[k], .user = r};
+}
+
+int nf_request_complete(nf_request *r, const nf_run_options *o, nf_calc *calc, nf_error *err)
+{
+    TRY(reserve(r, o, err));
+    for (size_t k = 0; k < r->nstructures; k++)
+        make_job(r, o, calc, k);
+    return 0;
 }
 
 static int write_extras(nf_request *r, nf_extras kind, nf_error *err)

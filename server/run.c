@@ -15,16 +15,19 @@ enum { MOST_LINKS = 256 };
 struct nf_server {
     const nf_run_options *options;
     uv_loop_t loop;
-    uv_check_t check;       /* after each poll: what became ready goes out as one list */
-    uv_async_t wake;        /* the compute thread has something */
+    uv_check_t check;     /* after each poll: what became ready goes out as one list; */
+    uv_prepare_t prepare; /* before it: what became ready since */
+    uv_async_t wake;      /* the compute thread has something */
     uv_signal_t signals[2];
     nf_schedule *schedule;
-    nf_request *ready;      /* in this turn of the loop */
+    nf_request *ready; /* in this turn of the loop */
     int nlinks, nopen, nbusy;
     unsigned long long nstructures; /* evaluated */
     nf_link *links[MOST_LINKS];
+    bool full[NF_RUN_ADDRESSES]; /* the driver there took no further link, or is done */
+    bool leaving;                /* a signal said so */
     bool stopping;
-    int code;               /* the first failure */
+    int code; /* the first failure */
     nf_error *err;
 };
 
@@ -74,6 +77,7 @@ static void close_helpers(server *s)
         return;
     s->stopping = true;
     uv_close((uv_handle_t *)&s->check, NULL);
+    uv_close((uv_handle_t *)&s->prepare, NULL);
     uv_close((uv_handle_t *)&s->wake, NULL);
     for (int i = 0; i < 2; i++)
         uv_close((uv_handle_t *)&s->signals[i], NULL);
@@ -96,16 +100,35 @@ static void close_unheard(server *s, const nf_address *address)
             nf_link_close(s->links[i]);
 }
 
+static bool heard_from(const server *s, const nf_address *address)
+{
+    for (int i = 0; i < s->nlinks; i++)
+        if (s->links[i]->address == address && s->links[i]->heard)
+            return true;
+    return false;
+}
+
+/* The first failure is what nf_run returns; its caller says it. */
+static void note_failure(server *s, const nf_link *link, int code, const char *text)
+{
+    if (s->code == 0)
+        s->code = nf_fail(s->err, code, "link %d: %s", link->number, text);
+    else
+        nf_server_log(s, NF_LOG_WARNING, "link %d closed: %s", link->number, text);
+}
+
 void nf_server_closed(server *s, nf_link *link, int code, const char *text)
 {
     s->nopen--;
-    if (code != 0 && !(link->extra && !link->heard)) {
-        nf_server_log(s, NF_LOG_WARNING, "link %d closed: %s", link->number, text);
-        if (s->code == 0)
-            s->code = nf_fail(s->err, code, "%s", text);
-    } else if (link->heard && !link->extra) {
-        nf_server_log(s, NF_LOG_INFO, "link %d: the driver is done", link->number);
+    s->full[link->address - s->options->addresses] = true;
+    if (code == 0 && !s->leaving && !heard_from(s, link->address)) {
+        code = NF_EIO;
+        text = "the driver closed the connection before it said anything";
     }
+    if (code != 0 && !(link->extra && !link->heard))
+        note_failure(s, link, code, text);
+    else if (link->heard && !link->extra && !s->leaving)
+        nf_server_log(s, NF_LOG_INFO, "link %d: the driver is done", link->number);
     close_unheard(s, link->address);
     end_if_idle(s);
 }
@@ -119,6 +142,11 @@ static void close_links(server *s)
 static void on_signal(uv_signal_t *handle, int number)
 {
     server *s = handle->data;
+    if (s->leaving) { /* asked twice: an evaluation under way is not waited for */
+        signal(number, SIG_DFL);
+        raise(number);
+    }
+    s->leaving = true;
     nf_server_log(s, NF_LOG_INFO, "%s: leaving", number == SIGINT ? "interrupted" : "asked to stop");
     close_links(s);
     end_if_idle(s);
@@ -144,12 +172,18 @@ static int add_link(server *s, const nf_address *address, bool extra)
 /* All links of the address are busy at once: the driver may have more work than links. */
 static bool wants_more(const server *s, const nf_address *address)
 {
+    bool busy = false;
+    if (s->full[address - s->options->addresses])
+        return false;
     for (int i = 0; i < s->nlinks; i++) {
         const nf_link *link = s->links[i];
-        if (link->address == address && link->state != NF_LINK_CLOSED && (link->state != NF_LINK_BUSY || !link->ipi))
+        if (link->address != address || link->state == NF_LINK_CLOSED)
+            continue;
+        if (link->state != NF_LINK_BUSY || !link->ipi)
             return false;
+        busy = true;
     }
-    return true;
+    return busy;
 }
 
 static void add_extra_links(server *s)
@@ -161,9 +195,8 @@ static void add_extra_links(server *s)
 
 /* ---- work out, results in ---- */
 
-static void on_check(uv_check_t *check)
+static void hand_over(server *s)
 {
-    server *s = check->data;
     if (s->ready == NULL)
         return;
     for (nf_request *r = s->ready; r != NULL; r = r->next)
@@ -172,6 +205,17 @@ static void on_check(uv_check_t *check)
     s->ready = NULL;
     if (s->options->links == 0)
         add_extra_links(s);
+}
+
+static void on_check(uv_check_t *check)
+{
+    hand_over(check->data);
+}
+
+/* What write callbacks completed, which some versions of libuv run before the poll. */
+static void on_prepare(uv_prepare_t *before)
+{
+    hand_over(before->data);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -202,6 +246,8 @@ static int start_helpers(server *s, nf_error *err)
     static const int numbers[2] = {SIGINT, SIGTERM};
     int rc = uv_check_init(&s->loop, &s->check);
     if (rc == 0)
+        rc = uv_prepare_init(&s->loop, &s->prepare);
+    if (rc == 0)
         rc = uv_async_init(&s->loop, &s->wake, on_wake);
     for (int i = 0; rc == 0 && i < 2; i++) {
         rc = uv_signal_init(&s->loop, &s->signals[i]);
@@ -211,8 +257,9 @@ static int start_helpers(server *s, nf_error *err)
     }
     if (rc != 0)
         return nf_fail(err, NF_EIO, "cannot start the event loop: %s", uv_strerror(rc));
-    s->check.data = s->wake.data = s;
+    s->check.data = s->prepare.data = s->wake.data = s;
     uv_check_start(&s->check, on_check);
+    uv_prepare_start(&s->prepare, on_prepare);
     return 0;
 }
 
@@ -250,6 +297,7 @@ static int serve(server *s, nf_error *err)
         rc = start_links(s, err);
     }
     if (rc != 0) {
+        s->leaving = true;
         close_links(s);
         close_helpers(s);
     }

@@ -5,7 +5,7 @@
  *     loop thread      sockets, codec, states, time; never computes, never blocks
  *     compute thread   nf_eval of everything that is ready, on the team
  *
- * A link (connection.h) hands a request over when its structures are complete; the compute thread hands it back with
+ * A link (link.h) hands a request over when its structures are complete; the compute thread hands it back with
  * the reply encoded. Between these two moments the request belongs to the compute thread alone.
  */
 #ifndef NF_SERVER_RUN_H
@@ -14,17 +14,19 @@
 #include "nearfar/nearfar.h"
 #include "server/address.h"
 
+enum { NF_RUN_ADDRESSES = 16 };
+
 typedef enum { NF_EXTRAS_NONE, NF_EXTRAS_SUMMARY, NF_EXTRAS_COMMITTEE } nf_extras;
 
 typedef struct {
     nf_model *model;
-    size_t naddresses;
+    size_t naddresses; /* at most NF_RUN_ADDRESSES */
     const nf_address *addresses;
     size_t natoms;
-    const int *species;   /* [natoms] */
+    const int *species; /* [natoms] */
     bool pbc[3];
-    int links;            /* to each address; 0: as many as the driver uses */
-    double wait;          /* seconds to wait for a driver */
+    int links;   /* to each address; 0: as many as the driver uses */
+    double wait; /* seconds to wait for a driver */
     nf_extras extras;
     int threads;
     double skin;

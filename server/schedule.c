@@ -43,8 +43,8 @@ static void job_done(void *ctx, nf_job *job)
         r->code = nf_request_encode(r, s->options, &r->err);
     uv_mutex_lock(&s->lock);
     push(&s->done, r);
+    s->wake(s->ctx); /* with the lock held: once the loop has the last request it may close what wake uses */
     uv_mutex_unlock(&s->lock);
-    s->wake(s->ctx);
 }
 
 static size_t count_jobs(const nf_request *list)
@@ -57,15 +57,15 @@ static size_t count_jobs(const nf_request *list)
 
 static void fail_list(nf_schedule *s, nf_request *list)
 {
+    uv_mutex_lock(&s->lock);
     while (list != NULL) {
         nf_request *r = list;
         list = r->next;
         r->code = nf_fail_memory(&r->err, "an evaluation");
-        uv_mutex_lock(&s->lock);
         push(&s->done, r);
-        uv_mutex_unlock(&s->lock);
     }
     s->wake(s->ctx);
+    uv_mutex_unlock(&s->lock);
 }
 
 static void evaluate(nf_schedule *s, nf_request *list)
@@ -125,8 +125,7 @@ static void free_memory(nf_schedule *s)
     nf_free(s);
 }
 
-int nf_schedule_new(nf_schedule **out, const nf_run_options *options, void (*wake)(void *ctx), void *ctx,
-                    nf_error *err)
+int nf_schedule_new(nf_schedule **out, const nf_run_options *options, void (*wake)(void *ctx), void *ctx, nf_error *err)
 {
     *out = NULL;
     nf_schedule *s = nf_calloc(1, sizeof *s);

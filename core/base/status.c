@@ -36,6 +36,6 @@ void nf_log_write(const nf_log *log, int level, const char *fmt, ...)
 const char *nf_version(void)
 {
 #define STRING_(x) #x
-#define STRING(x) STRING_(x)
+#define STRING(x)  STRING_(x)
     return STRING(NF_VERSION_MAJOR) "." STRING(NF_VERSION_MINOR) "." STRING(NF_VERSION_PATCH);
 }

@@ -5,7 +5,7 @@
 #ifndef NF_BASE_UNITS_H
 #define NF_BASE_UNITS_H
 
-#define NF_BOHR    0.529177210903   /* Angstrom */
-#define NF_HARTREE 27.211386245988  /* eV */
+#define NF_BOHR    0.529177210903  /* Angstrom */
+#define NF_HARTREE 27.211386245988 /* eV */
 
 #endif

@@ -47,8 +47,7 @@ static double smallest_stretch(const nf_cell *from, const nf_cell *to, double F[
     return 1 - sqrt(departure);
 }
 
-bool nf_list_holds(const nf_list *list, const nf_cell *cell, size_t natoms, const double (*pos)[3],
-                   const int *element)
+bool nf_list_holds(const nf_list *list, const nf_cell *cell, size_t natoms, const double (*pos)[3], const int *element)
 {
     double F[3][3];
     if (!list->valid || list->natoms != natoms || memcmp(list->element, element, natoms * sizeof *element) != 0 ||

@@ -25,10 +25,10 @@ typedef struct nf_list {
     double (*pos)[3];
     int *element;
     /* atoms in bins */
-    int32_t *order;    /* [natoms] atoms in spatial order */
-    int32_t *bin;      /* [natoms] bin of each atom */
-    int32_t *start;    /* [nbins + 1] into order */
-    int32_t (*wrap)[3];/* [natoms] lattice shift into the home cell */
+    int32_t *order;     /* [natoms] atoms in spatial order */
+    int32_t *bin;       /* [natoms] bin of each atom */
+    int32_t *start;     /* [nbins + 1] into order */
+    int32_t (*wrap)[3]; /* [natoms] lattice shift into the home cell */
     double (*wrapped)[3];
     int nbin[3], reach[3];
     double low[3], width[3]; /* fractional: lower end and width of a bin */
@@ -37,7 +37,7 @@ typedef struct nf_list {
 
 /** Scratch of one thread for nf_list_patch. Zero-initialise; grows. */
 typedef struct nf_list_scratch {
-    uint64_t *key;       /* hash table of points */
+    uint64_t *key; /* hash table of points */
     uint32_t *value;
     uint32_t *generation;
     size_t nslots, used;
@@ -50,8 +50,7 @@ void nf_list_free(nf_list *list);
 void nf_list_scratch_free(nf_list_scratch *scratch);
 
 /** Does the list hold for these positions? element and natoms must be equal too. */
-bool nf_list_holds(const nf_list *list, const nf_cell *cell, size_t natoms, const double (*pos)[3],
-                   const int *element);
+bool nf_list_holds(const nf_list *list, const nf_cell *cell, size_t natoms, const double (*pos)[3], const int *element);
 
 /** Bins the atoms and cuts patches. The list is invalid until all patches were searched and the caller sets `valid`.
  *  element[natoms] are indices of elements. NF_EINVAL: positions that are not finite or absurdly far;

@@ -39,9 +39,10 @@ static int add_found(row *r, int32_t atom, const int image[3])
 {
     nf_list_scratch *s = r->scratch;
     if (r->n >= NF_MAX_NEIGHBOURS)
-        return nf_fail(r->err, NF_ELIMIT, "atom %d has more than %d neighbours within %g Angstrom: the structure has "
-                       "collapsed or its units are wrong", r->centre + 1, NF_MAX_NEIGHBOURS,
-                       r->list->cutoff + r->list->skin);
+        return nf_fail(r->err, NF_ELIMIT,
+                       "atom %d has more than %d neighbours within %g Angstrom: the structure has "
+                       "collapsed or its units are wrong",
+                       r->centre + 1, NF_MAX_NEIGHBOURS, r->list->cutoff + r->list->skin);
     if (NF_GROW(s->found, s->cap_found, r->n + 1))
         return nf_fail_memory(r->err, "a neighbour list");
     struct nf_found *f = &s->found[r->n++];

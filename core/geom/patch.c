@@ -32,7 +32,8 @@ size_t nf_environment_bytes(const nf_patch *patch, int nelements)
 {
     size_t n = (size_t)nf_patch_max_environment(patch, nelements), candidates = (size_t)patch->max_near;
     size_t environment = 5 * nf_arena_round(n * sizeof(double)) + nf_arena_round(n * sizeof(uint32_t));
-    size_t scratch = 4 * nf_arena_round(candidates * sizeof(double)) + nf_arena_round(3 * patch->nshifts * sizeof(double));
+    size_t scratch =
+        4 * nf_arena_round(candidates * sizeof(double)) + nf_arena_round(3 * patch->nshifts * sizeof(double));
     return environment + scratch;
 }
 
@@ -164,8 +165,8 @@ static int64_t fixed(double force, int *overflow)
     return (int64_t)llrint(force * (1 / NF_FORCE_UNIT));
 }
 
-static void pull_one(const nf_environment *env, const double *bar, int64_t (*point)[3], uint32_t home,
-                     double *virial, int *overflow)
+static void pull_one(const nf_environment *env, const double *bar, int64_t (*point)[3], uint32_t home, double *virial,
+                     int *overflow)
 {
     const double *bx = bar, *by = bar + env->n, *bz = by + env->n;
     double w[9] = {0};

@@ -22,9 +22,9 @@
 #include "base/status.h"
 
 enum {
-    NF_LANES = 8,          /* blocks of neighbours and atoms start at multiples of this and are padded to it */
-    NF_PATCH_LARGE = 64,   /* centres of a patch ... */
-    NF_PATCH_SMALL = 32,   /* ... in frames below NF_PATCH_CHANGE atoms, so that two threads have work */
+    NF_LANES = 8,        /* blocks of neighbours and atoms start at multiples of this and are padded to it */
+    NF_PATCH_LARGE = 64, /* centres of a patch ... */
+    NF_PATCH_SMALL = 32, /* ... in frames below NF_PATCH_CHANGE atoms, so that two threads have work */
     NF_PATCH_CHANGE = 512,
     NF_MAX_ELEMENTS = 118,
     NF_MAX_NEIGHBOURS = 8192 /* within cutoff + skin: more is a collapsed structure */
@@ -56,9 +56,9 @@ void nf_patch_free(nf_patch *patch);
 /** The frame a patch is looked at in. Borrowed views. */
 typedef struct nf_patch_view {
     const nf_patch *patch;
-    const double (*pos)[3];   /* [natoms] Angstrom */
-    const double (*h)[3];     /* completed cell */
-    const int *element;       /* [natoms] element index */
+    const double (*pos)[3]; /* [natoms] Angstrom */
+    const double (*h)[3];   /* completed cell */
+    const int *element;     /* [natoms] element index */
     int nelements;
     double cutoff;
 } nf_patch_view;
@@ -69,7 +69,7 @@ typedef struct nf_patch_view {
  *  block lies at r = 2 cutoff, where every cutoff function is 0. Arrays live in the arena.
  */
 typedef struct nf_environment {
-    int n;         /* padded length of the arrays */
+    int n;             /* padded length of the arrays */
     double *x, *y, *z; /* displacement from the centre, Angstrom */
     double *r, *inv_r;
     uint32_t *point; /* index into the patch's points; UINT32_MAX in the padding */
@@ -90,16 +90,15 @@ int nf_patch_environment(const nf_patch_view *view, size_t c, nf_environment *en
 /** Where gradients of a patch go: one set per adjoint. */
 typedef struct nf_pull {
     int nbar;
-    int64_t (*point)[3];       /* [nbar][npoints][3], units of 2^-44 eV/Angstrom: forces, not gradients */
+    int64_t (*point)[3]; /* [nbar][npoints][3], units of 2^-44 eV/Angstrom: forces, not gradients */
     size_t npoints;
-    double (*virial)[9];       /* [nbar][natoms][9], of the centre's own atomic energy; NULL: not wanted */
+    double (*virial)[9]; /* [nbar][natoms][9], of the centre's own atomic energy; NULL: not wanted */
     size_t natoms;
-    int overflow;              /* set if a contribution left the range */
+    int overflow; /* set if a contribution left the range */
 } nf_pull;
 
 /** Adds the gradient bar[b][3][n] (of adjoint b with respect to x, y, z of the environment) to the points. */
-void nf_patch_pull(const nf_patch_view *view, size_t c, const nf_environment *env, const double *bar,
-                   nf_pull *out);
+void nf_patch_pull(const nf_patch_view *view, size_t c, const nf_environment *env, const double *bar, nf_pull *out);
 
 /** Tangent of the environment's displacements: dot[3][n] = v_j - v_i + d strain. Padding gets 0. */
 void nf_patch_tangent(const nf_patch_view *view, size_t c, const nf_environment *env, const double (*pos_dot)[3],

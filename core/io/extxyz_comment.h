@@ -19,7 +19,7 @@
 typedef struct {
     const char *key, *key_end;     /* never empty */
     const char *value, *value_end; /* NULL: a bare word */
-    char closer; /* the line ends inside quotes or brackets, which `missing` of these would close */
+    char closer;                   /* the line ends inside quotes or brackets, which `missing` of these would close */
     size_t missing;
 } nf_pair;
 

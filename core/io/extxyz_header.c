@@ -142,8 +142,8 @@ static int take_energy(struct header *h, const char *key, char *text, nf_error *
     if (h->s->has_energy)
         return 1;
     if (nf_pair_numbers(text, 1, &h->s->energy) != 1)
-        return nf_fail(err, NF_EFORMAT, "%s:%ld: %s is not one finite number; remove it if it is unknown",
-                       NF_AT(h->at), key);
+        return nf_fail(err, NF_EFORMAT, "%s:%ld: %s is not one finite number; remove it if it is unknown", NF_AT(h->at),
+                       key);
     h->s->has_energy = true;
     h->s->energy_key = key;
     return 0;
@@ -155,8 +155,8 @@ static int parse_matrix(struct header *h, const char *key, const char *text, dou
     double v[9];
     size_t n = nf_pair_numbers(text, 9, v);
     if (n != 9 && n != 6)
-        return nf_fail(err, NF_EFORMAT, "%s:%ld: %s needs 9 finite numbers or 6 (xx yy zz yz xz xy)",
-                       NF_AT(h->at), key);
+        return nf_fail(err, NF_EFORMAT, "%s:%ld: %s needs 9 finite numbers or 6 (xx yy zz yz xz xy)", NF_AT(h->at),
+                       key);
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 3; k++)
             m[i][k] = n == 9 ? v[3 * k + i] : v[voigt[i][k]];
@@ -199,10 +199,8 @@ static const struct {
     int (*take)(struct header *h, const char *key, char *text, nf_error *err);
 } keys[] = {
     /* stress needs the Lattice, pbc overrides what the Lattice says */
-    {"Lattice", take_lattice},       {"pbc", take_pbc},
-    {"Properties", take_properties}, {"energy", take_energy},
-    {"free_energy", take_energy},    {"virial", take_virial},
-    {"stress", take_stress},
+    {"Lattice", take_lattice},    {"pbc", take_pbc},       {"Properties", take_properties}, {"energy", take_energy},
+    {"free_energy", take_energy}, {"virial", take_virial}, {"stress", take_stress},
 };
 
 static int check_once(const struct header *h, const nf_info *first, nf_error *err)
@@ -267,8 +265,7 @@ static int keep_as_text(struct header *h, const char *line, nf_error *err)
     return 0;
 }
 
-int nf_header_parse(nf_structure *s, nf_layout *layout, bool *plain, char *line, const nf_lines *at,
-                    nf_error *err)
+int nf_header_parse(nf_structure *s, nf_layout *layout, bool *plain, char *line, const nf_lines *at, nf_error *err)
 {
     char standard[] = NF_LAYOUT_PLAIN;
     struct header h = {.s = s, .layout = layout, .at = at};

@@ -19,9 +19,8 @@ struct field {
 };
 
 static const struct field known[] = {
-    {"species", 'S', 1, NF_SLOT_SPECIES}, {"symbols", 'S', 1, NF_SLOT_SPECIES},
-    {"Z", 'I', 1, NF_SLOT_NUMBER},        {"numbers", 'I', 1, NF_SLOT_NUMBER},
-    {"pos", 'R', 3, NF_SLOT_POS},         {"positions", 'R', 3, NF_SLOT_POS},
+    {"species", 'S', 1, NF_SLOT_SPECIES}, {"symbols", 'S', 1, NF_SLOT_SPECIES}, {"Z", 'I', 1, NF_SLOT_NUMBER},
+    {"numbers", 'I', 1, NF_SLOT_NUMBER},  {"pos", 'R', 3, NF_SLOT_POS},         {"positions", 'R', 3, NF_SLOT_POS},
     {"forces", 'R', 3, NF_SLOT_FORCES},   {"force", 'R', 3, NF_SLOT_FORCES},
 };
 
@@ -61,19 +60,18 @@ static const struct field *find_kind(const struct table *t, enum nf_slot_kind ki
     return NULL;
 }
 
-static int add_field(struct table *t, const char *name, const char *type, const char *ncols,
-                     const nf_lines *at, nf_error *err)
+static int add_field(struct table *t, const char *name, const char *type, const char *ncols, const nf_lines *at,
+                     nf_error *err)
 {
     char *end = NULL;
     unsigned long n = ncols != NULL && nf_is_digit(*ncols) ? strtoul(ncols, &end, 10) : 0;
     if (n < 1 || n > MAX_COLUMNS || *end != '\0' || strlen(type) != 1 || strchr("RISL", *type) == NULL)
-        return nf_fail(
-            err, NF_EFORMAT,
-            "%s:%ld: Properties: '%s' needs a type of R, I, S, L and a number of columns, as in pos:R:3",
-            NF_AT(at), nf_excerpt_word(name).text);
-    if (nf_pair_needs_quotes(name))
-        return nf_fail(err, NF_EFORMAT, "%s:%ld: Properties: the name '%s' has blanks, quotes or is empty",
+        return nf_fail(err, NF_EFORMAT,
+                       "%s:%ld: Properties: '%s' needs a type of R, I, S, L and a number of columns, as in pos:R:3",
                        NF_AT(at), nf_excerpt_word(name).text);
+    if (nf_pair_needs_quotes(name))
+        return nf_fail(err, NF_EFORMAT, "%s:%ld: Properties: the name '%s' has blanks, quotes or is empty", NF_AT(at),
+                       nf_excerpt_word(name).text);
     if (find_name(t, name) != NULL)
         return nf_fail(err, NF_EFORMAT, "%s:%ld: Properties: '%s' is there twice", NF_AT(at),
                        nf_excerpt_word(name).text);
@@ -104,11 +102,10 @@ static int recognise_field(struct table *t, const struct field *as, const nf_lin
     if (other != NULL && as->kind == NF_SLOT_FORCES) /* `forces` counts and `force` stays text */
         return 0;
     if (other != NULL)
-        return nf_fail(err, NF_EFORMAT, "%s:%ld: Properties has both '%s' and '%s'", NF_AT(at), other->name,
-                       f->name);
+        return nf_fail(err, NF_EFORMAT, "%s:%ld: Properties has both '%s' and '%s'", NF_AT(at), other->name, f->name);
     if (f->type != as->type || f->ncols != as->ncols)
-        return nf_fail(err, NF_EFORMAT, "%s:%ld: Properties: '%s' must be %s:%c:%zu", NF_AT(at), f->name,
-                       f->name, as->type, as->ncols);
+        return nf_fail(err, NF_EFORMAT, "%s:%ld: Properties: '%s' must be %s:%c:%zu", NF_AT(at), f->name, f->name,
+                       as->type, as->ncols);
     f->kind = as->kind;
     return 0;
 }
@@ -120,13 +117,11 @@ static int recognise(struct table *t, const nf_lines *at, nf_error *err)
     if (find_kind(t, NF_SLOT_POS) == NULL)
         return nf_fail(err, NF_EFORMAT, "%s:%ld: Properties has no positions, pos:R:3", NF_AT(at));
     if (find_kind(t, NF_SLOT_SPECIES) == NULL && find_kind(t, NF_SLOT_NUMBER) == NULL)
-        return nf_fail(err, NF_EFORMAT, "%s:%ld: Properties has no elements, species:S:1 or Z:I:1",
-                       NF_AT(at));
+        return nf_fail(err, NF_EFORMAT, "%s:%ld: Properties has no elements, species:S:1 or Z:I:1", NF_AT(at));
     return 0;
 }
 
-static int add_slots(nf_layout *layout, const struct field *f, size_t first, const nf_lines *at,
-                     nf_error *err)
+static int add_slots(nf_layout *layout, const struct field *f, size_t first, const nf_lines *at, nf_error *err)
 {
     if (layout->nslots + f->ncols > MAX_COLUMNS)
         return nf_fail(err, NF_ELIMIT, "%s:%ld: Properties: more than %d columns", NF_AT(at), MAX_COLUMNS);

@@ -68,8 +68,7 @@ static int bad_word(const nf_xyz_reader *r, const char *word, const char *what, 
     return nf_fail(err, NF_EFORMAT, "%s:%ld: '%s' is %s", NF_AT(&r->in), nf_excerpt_word(word).text, what);
 }
 
-static int take_number(const nf_xyz_reader *r, const char *word, const char **end, double *value,
-                       nf_error *err)
+static int take_number(const nf_xyz_reader *r, const char *word, const char **end, double *value, nf_error *err)
 {
     *end = nf_number_parse(word, value);
     if (*end == NULL || (**end != '\0' && !nf_is_blank(**end)))
@@ -86,8 +85,7 @@ static int set_species(const nf_xyz_reader *r, const char *word, int *species, i
     return 0;
 }
 
-static int take_symbol(const nf_xyz_reader *r, const char *word, const char **end, int *species,
-                       nf_error *err)
+static int take_symbol(const nf_xyz_reader *r, const char *word, const char **end, int *species, nf_error *err)
 {
     *end = nf_word_end(word);
     int z = nf_symbols_find(&r->symbols, word, (size_t)(*end - word));
@@ -96,8 +94,7 @@ static int take_symbol(const nf_xyz_reader *r, const char *word, const char **en
     return set_species(r, word, species, z, err);
 }
 
-static int take_atomic_number(const nf_xyz_reader *r, const char *word, const char **end, int *species,
-                              nf_error *err)
+static int take_atomic_number(const nf_xyz_reader *r, const char *word, const char **end, int *species, nf_error *err)
 {
     int z = 0;
     for (*end = word; nf_is_digit(**end) && z < 1000; (*end)++)
@@ -123,8 +120,7 @@ static int take_text(nf_xyz_reader *r, const char *word, const char **end, nf_st
 
 /* ---- atoms ---- */
 
-static int take_word(nf_xyz_reader *r, nf_slot as, const char *word, const char **end, nf_structure *s,
-                     nf_error *err)
+static int take_word(nf_xyz_reader *r, nf_slot as, const char *word, const char **end, nf_structure *s, nf_error *err)
 {
     size_t i = s->natoms;
     switch ((enum nf_slot_kind)as.kind) {
@@ -155,8 +151,8 @@ static int read_atom(nf_xyz_reader *r, nf_structure *s, const char *line, nf_err
     }
     p = nf_skip_blanks(p);
     if (*p != '\0' && !r->plain)
-        return nf_fail(err, NF_EFORMAT, "%s:%ld: more columns than the %zu of Properties, from '%s' on",
-                       NF_AT(&r->in), r->layout.nslots, nf_excerpt_word(p).text);
+        return nf_fail(err, NF_EFORMAT, "%s:%ld: more columns than the %zu of Properties, from '%s' on", NF_AT(&r->in),
+                       r->layout.nslots, nf_excerpt_word(p).text);
     s->natoms++;
     return 0;
 }
@@ -181,8 +177,8 @@ static int read_atoms(nf_xyz_reader *r, nf_structure *s, size_t natoms, nf_error
         if (rc < 0)
             return rc;
         if (rc == 0)
-            return nf_fail(err, NF_EFORMAT, "%s: ends after %zu of the %zu atoms of the frame at line %ld",
-                           r->in.path, s->natoms, natoms, s->line);
+            return nf_fail(err, NF_EFORMAT, "%s: ends after %zu of the %zu atoms of the frame at line %ld", r->in.path,
+                           s->natoms, natoms, s->line);
         TRY(make_room(s, err));
         TRY(read_atom(r, s, line, err));
     }
@@ -211,8 +207,7 @@ static int read_header(nf_xyz_reader *r, nf_structure *s, nf_error *err)
     char *line;
     int rc = nf_lines_next(&r->in, &line, err);
     if (rc == 0)
-        return nf_fail(err, NF_EFORMAT, "%s: ends after the number of atoms at line %ld", r->in.path,
-                       s->line);
+        return nf_fail(err, NF_EFORMAT, "%s: ends after the number of atoms at line %ld", r->in.path, s->line);
     return rc < 0 ? rc : nf_header_parse(s, &r->layout, &r->plain, line, &r->in, err);
 }
 

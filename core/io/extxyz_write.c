@@ -58,8 +58,7 @@ void nf_xyz_discard(nf_xyz_writer *w)
 /* A file holds values of one source under names that belong together. */
 static bool same_quantity(const char *a, const char *b)
 {
-    static const char *const family[][2] = {
-        {"energy", "free_energy"}, {"forces", "force"}, {"virial", "stress"}};
+    static const char *const family[][2] = {{"energy", "free_energy"}, {"forces", "force"}, {"virial", "stress"}};
     if (strcmp(a, b) == 0)
         return true;
     for (size_t i = 0; i < sizeof family / sizeof *family; i++)
@@ -202,11 +201,9 @@ static void put_properties(nf_xyz_writer *w, const nf_structure *s, const nf_xyz
     enum fate forces = fate_of_forces(s, o);
     put(out, "Properties=species:S:1:pos:R:3");
     for (size_t i = 0; i < o->ncolumns; i++)
-        put_property(out, STAYS, o->columns[i].name, o->columns[i].real != NULL ? 'R' : 'I',
-                     o->columns[i].ncols);
+        put_property(out, STAYS, o->columns[i].name, o->columns[i].real != NULL ? 'R' : 'I', o->columns[i].ncols);
     if (forces != GOES)
-        put_property(out, forces, forces == STAYS && s->forces_key != NULL ? s->forces_key : "forces", 'R',
-                     3);
+        put_property(out, forces, forces == STAYS && s->forces_key != NULL ? s->forces_key : "forces", 'R', 3);
     for (size_t i = 0; i < s->ncolumns; i++)
         if (w->fate[i] != GOES)
             put_property(out, w->fate[i], s->columns[i].name, s->columns[i].type, s->columns[i].ncols);
@@ -333,12 +330,11 @@ static int check(const nf_xyz_writer *w, const nf_structure *s, const nf_xyz_out
 {
     for (size_t i = 0; i < s->natoms; i++)
         if (nf_element_symbol(s->species[i]) == NULL)
-            return nf_fail(err, NF_EINVAL, "%s: atom %zu has no element: atomic number %d", w->out.path,
-                           i + 1, s->species[i]);
+            return nf_fail(err, NF_EINVAL, "%s: atom %zu has no element: atomic number %d", w->out.path, i + 1,
+                           s->species[i]);
     for (size_t i = 0; i < o->ninfo; i++)
         if (o->info[i].string != NULL && strpbrk(o->info[i].string, "\n\r") != NULL)
-            return nf_fail(err, NF_EINVAL, "%s: the value of '%s' has a line break", w->out.path,
-                           o->info[i].key);
+            return nf_fail(err, NF_EINVAL, "%s: the value of '%s' has a line break", w->out.path, o->info[i].key);
     return 0;
 }
 

@@ -19,8 +19,7 @@ static int check_access(const char *path, nf_error *err)
     return nf_fail(err, NF_EIO, "cannot open the model %s: %s", path, strerror(errno));
 }
 
-int nf_format_read(nf_spec *spec, size_t npaths, const char *const paths[], const nf_model_opts *opts,
-                   nf_error *err)
+int nf_format_read(nf_spec *spec, size_t npaths, const char *const paths[], const nf_model_opts *opts, nf_error *err)
 {
     for (size_t i = 0; i < npaths; i++)
         TRY(check_access(paths[i], err));

@@ -89,8 +89,7 @@ static int read_file(nf_lines *in, size_t room, nf_error *err)
     }
     const char *why = gzerror(in->gz, &code);
     if (code == Z_BUF_ERROR)
-        return nf_fail(err, NF_EIO, "%s: the compressed data ends too early; the file is truncated",
-                       in->path);
+        return nf_fail(err, NF_EIO, "%s: the compressed data ends too early; the file is truncated", in->path);
     if (code == Z_OK || code == Z_STREAM_END)
         return 0;
     return nf_fail(err, NF_EIO, "%s: cannot read: %s", in->path, code == Z_ERRNO ? strerror(errno) : why);
@@ -110,8 +109,7 @@ static int refill(nf_lines *in, nf_error *err)
 
 static int too_long(const nf_lines *in, nf_error *err)
 {
-    return nf_fail(err, NF_ELIMIT, "%s:%ld: the line is longer than %d bytes", in->path, in->number + 1,
-                   NF_LINE_MAX);
+    return nf_fail(err, NF_ELIMIT, "%s:%ld: the line is longer than %d bytes", in->path, in->number + 1, NF_LINE_MAX);
 }
 
 /* Finds the end of the line at in->begin, reading what is missing. 1: found, 0: nothing left. */

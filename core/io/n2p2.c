@@ -159,9 +159,9 @@ static json_t *describe_function(const shared_function *s, const file_units *uni
     json_t *neighbours = json_array();
     for (int i = 0; i < 2 && f->neighbour[i] != 0; i++)
         json_array_append_new(neighbours, json_string(nf_element_symbol(f->neighbour[i])));
-    json_t *tree = json_pack("{s:s, s:i, s:o, s:f, s:f, s:f, s:f, s:s}", "element", nf_element_symbol(f->element), "type",
-                             f->type, "neighbours", neighbours, "eta", f->eta / (L * L), "rs", f->rs * L, "rc", rc,
-                             "inner", inner, "cutoff", nf_cutoff_name(s->cutoff_type));
+    json_t *tree = json_pack("{s:s, s:i, s:o, s:f, s:f, s:f, s:f, s:s}", "element", nf_element_symbol(f->element),
+                             "type", f->type, "neighbours", neighbours, "eta", f->eta / (L * L), "rs", f->rs * L, "rc",
+                             rc, "inner", inner, "cutoff", nf_cutoff_name(s->cutoff_type));
     if (tree != NULL && f->type != 2) {
         json_object_set_new(tree, "lambda", json_real(f->lambda));
         json_object_set_new(tree, "zeta", json_real(f->zeta));
@@ -315,8 +315,8 @@ static int same_elements(const nf_elements *first, const n2p2_potential *p, cons
 {
     if (first->n == p->elements.n && memcmp(first->number, p->elements.number, (size_t)first->n * sizeof(int)) == 0)
         return 0;
-    return nf_fail(err, NF_EFORMAT, "%s: the members of a committee must have the same elements, the first one has others",
-                   folder);
+    return nf_fail(err, NF_EFORMAT,
+                   "%s: the members of a committee must have the same elements, the first one has others", folder);
 }
 
 static int read_member(nf_spec *spec, function_union *unions, nf_elements *elements, const folders *f, size_t i,

@@ -15,8 +15,8 @@ enum { N2P2_MAX_LAYERS = 32 };
 /* One line "symfunction_short", in the units of the file. */
 typedef struct {
     long line;
-    int element, type;     /* element: atomic number */
-    int neighbour[2];      /* atomic numbers, ascending; unused: 0 */
+    int element, type; /* element: atomic number */
+    int neighbour[2];  /* atomic numbers, ascending; unused: 0 */
     double eta, rs, rc, lambda, zeta;
 } n2p2_function;
 

@@ -70,8 +70,8 @@ static int read_scaling(n2p2_potential *p, nf_text *text, int unused, nf_error *
     for (int e = 0; e < p->elements.n; e++)
         for (size_t f = 0; f < p->of[e].nfunctions; f++)
             if (!p->of[e].scaling[f].seen)
-                return nf_fail(err, NF_EFORMAT, "%s: no line for element %d (%s), symmetry function %zu", text->path, e + 1,
-                               nf_element_symbol(p->elements.number[e]), f + 1);
+                return nf_fail(err, NF_EFORMAT, "%s: no line for element %d (%s), symmetry function %zu", text->path,
+                               e + 1, nf_element_symbol(p->elements.number[e]), f + 1);
     return 0;
 }
 
@@ -130,7 +130,8 @@ static int read_weights(n2p2_potential *p, nf_text *text, int e, nf_error *err)
     }
     TRY(rc);
     if (k < of->nweights)
-        return nf_fail(err, NF_EFORMAT, "%s: %zu weights, the network in input.nn has %zu", text->path, k, of->nweights);
+        return nf_fail(err, NF_EFORMAT, "%s: %zu weights, the network in input.nn has %zu", text->path, k,
+                       of->nweights);
     return 0;
 }
 

@@ -150,14 +150,14 @@ static int take_conv_energy(reader *r)
 {
     TRY(nf_text_require(r->text, 2, "conv_energy C", r->err));
     TRY(number(r, 1, &r->p->conv_energy));
-    return r->p->conv_energy != 0 ? 0 : wrong(r, "must not be 0");
+    return fabs(r->p->conv_energy) > 1e-100 ? 0 : wrong(r, "must not be 0");
 }
 
 static int take_conv_length(reader *r)
 {
     TRY(nf_text_require(r->text, 2, "conv_length C", r->err));
     TRY(number(r, 1, &r->p->conv_length));
-    return r->p->conv_length > 0 ? 0 : wrong(r, "must be positive");
+    return r->p->conv_length > 1e-100 ? 0 : wrong(r, "must be positive");
 }
 
 static int take_hidden_layers(reader *r)
@@ -188,8 +188,10 @@ static int take_activations(reader *r)
     for (int l = 0; l < n; l++) {
         const char *letter = r->text->word[l + 1];
         if (strlen(letter) != 1 || strchr("ltsprgcSeh", letter[0]) == NULL)
-            return nf_fail(r->err, NF_EUNSUPPORTED, "%s:%ld: unknown activation function '%.20s' (known: l t s p r g c "
-                           "S e h)", r->text->path, r->text->line, letter);
+            return nf_fail(r->err, NF_EUNSUPPORTED,
+                           "%s:%ld: unknown activation function '%.20s' (known: l t s p r g c "
+                           "S e h)",
+                           r->text->path, r->text->line, letter);
         r->p->activations[l] = letter[0];
     }
     return 0;
@@ -219,8 +221,9 @@ static int read_angular(reader *r, n2p2_function *f)
     if (r->text->nwords > 9)
         TRY(number(r, 9, &f->rs));
     if (f->rs < 0) {
-        nf_log_write(&r->p->log, NF_LOG_WARNING, "%s:%ld: a negative shift of an angular function counts as 0, as in n2p2",
-                     r->text->path, r->text->line);
+        nf_log_write(&r->p->log, NF_LOG_WARNING,
+                     "%s:%ld: a negative shift of an angular function counts as 0, as in n2p2", r->text->path,
+                     r->text->line);
         f->rs = 0;
     }
     return 0;
@@ -246,8 +249,9 @@ static int take_symfunction(reader *r)
     TRY(nf_text_integer(r->text, 2, &f.type, r->err));
     f.element = r->p->elements.number[e];
     if (f.type != 2 && f.type != 3 && f.type != 9)
-        return nf_fail(r->err, NF_EUNSUPPORTED, "%s:%ld: symmetry functions of type %d are not supported (2, 3 and 9 are)",
-                       r->text->path, r->text->line, f.type);
+        return nf_fail(r->err, NF_EUNSUPPORTED,
+                       "%s:%ld: symmetry functions of type %d are not supported (2, 3 and 9 are)", r->text->path,
+                       r->text->line, f.type);
     TRY(f.type == 2 ? read_radial(r, &f) : read_angular(r, &f));
     TRY(check_function(r, &f));
     n2p2_element *of = &r->p->of[e];
@@ -293,6 +297,8 @@ static const struct {
     {"scale_symmetry_functions_sigma", take_sigma, 0},
     {"scale_min_short", take_scale_min, ONCE},
     {"scale_max_short", take_scale_max, ONCE},
+    {"scale_min_short_atomic", take_scale_min, ONCE}, /* RuNNer's names */
+    {"scale_max_short_atomic", take_scale_max, ONCE},
     {"mean_energy", take_mean_energy, ONCE},
     {"conv_energy", take_conv_energy, ONCE},
     {"conv_length", take_conv_length, ONCE},
@@ -381,10 +387,10 @@ static const struct {
 enum { NKEYWORDS = sizeof keywords / sizeof *keywords };
 
 /* Families of keywords that do not shape a short-range prediction, by their beginning. */
-static const char *const harmless_families[] = {"kalman_",        "write_",  "gradient_",     "print_",
-                                              "rmse_threshold", "ewald_",  "selection_mode", "task_batch_size",
-                                              "joint_energy_force", "fixed_gausswidth", "four_pi_epsilon",
-                                              "screen_electrostatics"};
+static const char *const harmless_families[] = {"kalman_",          "write_",          "gradient_",
+                                                "print_",           "rmse_threshold",  "ewald_",
+                                                "selection_mode",   "task_batch_size", "joint_energy_force",
+                                                "fixed_gausswidth", "four_pi_epsilon", "screen_electrostatics"};
 
 static bool harmless(const char *word)
 {
@@ -402,6 +408,15 @@ static int find_keyword(const char *word)
     return -1;
 }
 
+/* Line of an earlier keyword, under this name or an alias, 0 if there was none. */
+static long seen_before(const long seen[NKEYWORDS], int keyword)
+{
+    for (int k = 0; k < NKEYWORDS; k++)
+        if (keywords[k].take == keywords[keyword].take && seen[k] > 0)
+            return seen[k];
+    return 0;
+}
+
 /* Takes the line if its turn has come: lines that name elements wait for the line 'elements', which may be below. */
 static int take_line(reader *r, long seen[NKEYWORDS], int pass)
 {
@@ -415,9 +430,10 @@ static int take_line(reader *r, long seen[NKEYWORDS], int pass)
     }
     if (keywords[k].take == NULL || ((keywords[k].flags & AFTER_ELEMENTS) != 0) != pass)
         return 0;
-    if ((keywords[k].flags & ONCE) && seen[k] > 0)
+    long before = (keywords[k].flags & ONCE) ? seen_before(seen, k) : 0;
+    if (before > 0)
         return nf_fail(r->err, NF_EFORMAT, "%s:%ld: %s again (first in line %ld)", r->text->path, r->text->line, word,
-                       seen[k]);
+                       before);
     seen[k] = r->text->line;
     return keywords[k].take(r);
 }
@@ -485,7 +501,8 @@ static int check_network(reader *r, const long seen[NKEYWORDS])
             return missing(r, needed[i]);
     for (int l = 0; l < p->nhidden; l++)
         if (p->nodes[l] < 1)
-            return nf_fail(r->err, NF_EFORMAT, "%s: global_nodes_short has fewer than %d values", r->text->path, p->nhidden);
+            return nf_fail(r->err, NF_EFORMAT, "%s: global_nodes_short has fewer than %d values", r->text->path,
+                           p->nhidden);
     if (strlen(p->activations) < (size_t)p->nhidden + 1)
         return nf_fail(r->err, NF_EFORMAT, "%s: global_activation_short has fewer than %d letters", r->text->path,
                        p->nhidden + 1);
@@ -500,7 +517,10 @@ static int check_normalisation(reader *r, const long seen[NKEYWORDS])
     if (mean == energy && energy == length)
         return 0;
     return nf_fail(r->err, NF_EFORMAT, "%s: mean_energy, conv_energy and conv_length go together: %s is missing",
-                   r->text->path, !mean ? "mean_energy" : !energy ? "conv_energy" : "conv_length");
+                   r->text->path,
+                   !mean     ? "mean_energy"
+                   : !energy ? "conv_energy"
+                             : "conv_length");
 }
 
 static int sort_functions(reader *r)

@@ -79,8 +79,7 @@ static int read_lines(nf_atoms *atoms, nf_lines *in, nf_error *err)
     return nf_species_is_pdb(line) ? nf_species_pdb(atoms, in, err) : nf_species_list(atoms, in, err);
 }
 
-int nf_species_parse_file(int **species, size_t *n, const char *name, const void *data, size_t size,
-                          nf_error *err)
+int nf_species_parse_file(int **species, size_t *n, const char *name, const void *data, size_t size, nf_error *err)
 {
     nf_lines in;
     nf_atoms atoms = {0};

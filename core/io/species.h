@@ -26,7 +26,6 @@ int nf_species_read(int **species, size_t *n, const char *spec, nf_error *err);
 /** The same for a list alone. */
 int nf_species_parse_list(int **species, size_t *n, const char *list, nf_error *err);
 /** The same for the contents of a file; `name` is for messages. */
-int nf_species_parse_file(int **species, size_t *n, const char *name, const void *data, size_t size,
-                          nf_error *err);
+int nf_species_parse_file(int **species, size_t *n, const char *name, const void *data, size_t size, nf_error *err);
 
 #endif

@@ -42,8 +42,7 @@ static const char *item_end(const char *p)
 
 static int bad_item(const struct list *l, const char *item, const char *end, const char *what, nf_error *err)
 {
-    return nf_fail(err, NF_EFORMAT, "%s: '%s' %s", l->what, nf_excerpt_of(item, (size_t)(end - item)).text,
-                   what);
+    return nf_fail(err, NF_EFORMAT, "%s: '%s' %s", l->what, nf_excerpt_of(item, (size_t)(end - item)).text, what);
 }
 
 /* A count from 1 to a little above the limit; 0 if the text is none. */

@@ -118,14 +118,12 @@ static size_t shift_of(const char *line)
 static int element_of(const struct pdb *pdb, const char *line, int *number, nf_error *err)
 {
     size_t shift = shift_of(line);
-    struct field name = cut(line, NAME + shift, NAME_WIDTH),
-                 element = cut(line, ELEMENT + shift, ELEMENT_WIDTH);
+    struct field name = cut(line, NAME + shift, NAME_WIDTH), element = cut(line, ELEMENT + shift, ELEMENT_WIDTH);
     if (is_letters(&element)) {
         const char *symbol = element.text + element.first;
         *number = nf_symbols_find(&pdb->symbols, symbol, element.n);
         if (*number == 0)
-            return nf_fail(err, NF_EFORMAT, "%s:%ld: '%s' in columns 77-78 is no element", NF_AT(pdb->in),
-                           symbol);
+            return nf_fail(err, NF_EFORMAT, "%s:%ld: '%s' in columns 77-78 is no element", NF_AT(pdb->in), symbol);
         return 0;
     }
     *number = element_of_name(pdb, &name);

@@ -75,8 +75,7 @@ void nf_structure_view(const nf_structure *s, nf_frame *frame);
 const nf_info *nf_structure_info(const nf_structure *s, const char *key);
 
 /** Entry k < column->ncols of an atom in a column of s. */
-static inline const char *nf_structure_token(const nf_structure *s, const nf_column *column, size_t atom,
-                                             size_t k)
+static inline const char *nf_structure_token(const nf_structure *s, const nf_column *column, size_t atom, size_t k)
 {
     return s->text + s->token[atom * s->ntokens + column->first + k];
 }

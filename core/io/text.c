@@ -93,8 +93,9 @@ int nf_text_number(const nf_text *text, int i, double *out, nf_error *err)
     if (*end != '\0' || end == text->word[i])
         return nf_fail(err, NF_EFORMAT, "%s:%ld: '%.40s' is not a number%s", text->path, text->line, text->word[i],
                        *end == 'D' || *end == 'd' ? " (write the exponent with E)" : "");
-    if (!isfinite(*out))
-        return nf_fail(err, NF_EFORMAT, "%s:%ld: '%.40s' is not a finite number", text->path, text->line, text->word[i]);
+    if (!(fabs(*out) < 1e300)) /* so that no change of units overflows */
+        return nf_fail(err, NF_EFORMAT, "%s:%ld: '%.40s' is not a finite number", text->path, text->line,
+                       text->word[i]);
     return 0;
 }
 

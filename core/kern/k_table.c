@@ -4,8 +4,8 @@
  */
 #include "kern/kernels.h"
 
-#define NAME_(x) #x
-#define NAME(x)  NAME_(x)
+#define NAME_(x)    #x
+#define NAME(x)     NAME_(x)
 #define TABLE_(isa) nf_kern_##isa
 #define TABLE(isa)  TABLE_(isa)
 

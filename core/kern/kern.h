@@ -42,15 +42,15 @@ enum { K_MAX_RADIAL = 16, K_MAX_ANGLE = 16 };
 struct k_angular {
     double rc;
     int narrow;
-    int nradial;                           /* <= K_MAX_RADIAL */
+    int nradial; /* <= K_MAX_RADIAL */
     struct k_radial radial[K_MAX_RADIAL];
     int row_a[K_MAX_RADIAL], row_b[K_MAX_RADIAL]; /* rows of phi of the two elements */
-    int nangle;                            /* <= K_MAX_ANGLE */
+    int nangle;                                   /* <= K_MAX_ANGLE */
     double lambda[K_MAX_ANGLE], zeta[K_MAX_ANGLE];
-    int power[K_MAX_ANGLE];                /* zeta if it is an integer, else 0 */
+    int power[K_MAX_ANGLE]; /* zeta if it is an integer, else 0 */
     int nterm;
-    const int *term_radial, *term_angle;   /* [nterm] */
-    const double *norm;                    /* [nterm] 2^(1 - zeta) */
+    const int *term_radial, *term_angle; /* [nterm] */
+    const double *norm;                  /* [nterm] 2^(1 - zeta) */
 };
 
 /** Neighbours of one element and their radial factors: rows q of phi and dphi/dr, `stride` apart. */
@@ -106,20 +106,19 @@ typedef struct nf_kern {
     void (*axpy)(int n, double a, const double *x, double *y);
 
     /** g[t] += the group's functions. same: a and b are one side, pairs are taken once. */
-    void (*angular)(const struct k_angular *group, const struct k_side *a, const struct k_side *b, int same,
-                    double *g, const struct k_scratch *tmp);
+    void (*angular)(const struct k_angular *group, const struct k_side *a, const struct k_side *b, int same, double *g,
+                    const struct k_scratch *tmp);
     /** Adds the gradient of sum_t g_bar[m][t] g[t] for each adjoint m; a_bar[m] and b_bar[m] are one if same. */
     void (*angular_vjp)(const struct k_angular *group, const struct k_side *a, const struct k_side *b, int same,
-                        int nbar, const double *g_bar, const struct k_side_bar *a_bar,
-                        const struct k_side_bar *b_bar, const struct k_scratch *tmp);
+                        int nbar, const double *g_bar, const struct k_side_bar *a_bar, const struct k_side_bar *b_bar,
+                        const struct k_scratch *tmp);
     /** g_dot[t] += the derivative along the tangents. */
     void (*angular_jvp)(const struct k_angular *group, const struct k_side *a, const struct k_side *b, int same,
                         const struct k_side_dot *a_dot, const struct k_side_dot *b_dot, double *g_dot,
                         const struct k_scratch *tmp);
 
     /** y[o][k] = bias[o] + sum_i w[o][i] x[i][k]; k < n atoms in lanes, rows `ld` apart. bias may be NULL. */
-    void (*dense)(int nout, int nin, const double *w, const double *bias, const double *x, double *y, int n,
-                  size_t ld);
+    void (*dense)(int nout, int nin, const double *w, const double *bias, const double *x, double *y, int n, size_t ld);
     /** x_bar[i][k] = sum_o w[o][i] y_bar[o][k]. */
     void (*dense_back)(int nout, int nin, const double *w, const double *y_bar, double *x_bar, int n, size_t ld);
     /** y = act(z) in place, slope = act'(z). */

@@ -82,7 +82,7 @@ V_INLINE v_pair v_cutoff(const struct k_radial *par, V r)
         f = cut_tanh(r, par->rc, tanh_norm);
         break;
     case K_CUT_EXP:
-        f = cut_exp(x, per_length);
+        f = cut_exp(v_min(x, v_set(1 - 0x1p-53)), per_length); /* x may round to 1 below rc */
         break;
     default:
         f = cut_poly(par->cutoff, x, per_length);

@@ -127,6 +127,15 @@ int nf_calc_list(nf_calc *calc, const nf_cell *cell, size_t natoms, const double
     return 0;
 }
 
+void nf_calc_trim(nf_calc *calc)
+{
+    while (calc->nslots > calc->max_lists) { /* the oldest are at the end */
+        nf_slot *last = calc->slots[--calc->nslots];
+        nf_list_free(&last->list);
+        nf_free(last);
+    }
+}
+
 /* ---- workspaces ---- */
 
 static int next_space(nf_calc *calc, nf_workspace **out, nf_error *err)
@@ -181,10 +190,12 @@ static void check_distance(nf_calc *calc, const nf_frame *frame, const nf_list *
     if (frame->natoms < 3 || r == HUGE_VAL || a == 0 || b == 0)
         return;
     if (r < 0.5 * (a + b) || r > 1.6 * (a + b))
-        snprintf(calc->greeting[0], sizeof calc->greeting[0],
-                 "the shortest distance in the first frame is %.3f Angstrom (%s%zu-%s%zu), a bond would be %.2f: are its "
-                 "positions in Angstrom?", r, nf_element_symbol(frame->species[pair[0]]), pair[0] + 1,
-                 nf_element_symbol(frame->species[pair[1]]), pair[1] + 1, a + b);
+        snprintf(
+            calc->greeting[0], sizeof calc->greeting[0],
+            "the shortest distance in the first frame is %.3f Angstrom (%s%zu-%s%zu), a bond would be %.2f: are its "
+            "positions in Angstrom?",
+            r, nf_element_symbol(frame->species[pair[0]]), pair[0] + 1, nf_element_symbol(frame->species[pair[1]]),
+            pair[1] + 1, a + b);
 }
 
 static void check_range(nf_calc *calc, const nf_frame *frame, const nf_workspace *space)
@@ -197,7 +208,8 @@ static void check_range(nf_calc *calc, const nf_frame *frame, const nf_workspace
     if (outside > 0.3 * all)
         snprintf(calc->greeting[1], sizeof calc->greeting[1],
                  "%.0f %% of the descriptor values of the first frame lie outside the training range: are the model's "
-                 "units right?", 100 * outside / all);
+                 "units right?",
+                 100 * outside / all);
 }
 
 void nf_calc_greet(nf_calc *calc, const nf_frame *frame, const nf_list *list, const nf_workspace *space)

@@ -312,6 +312,17 @@ static void copy_features(const block *b, const double *g)
             b->e->features[(size_t)b->atom[a] * b->e->stride + f] = g[f * b->ld + a];
 }
 
+/* A value that is not finite would hide in an activation function. */
+static int check_values(const block *b, const double *g, nf_error *err)
+{
+    double sum = 0;
+    for (size_t i = 0; i < b->nfeatures * b->ld; i++)
+        sum += g[i] * 0;
+    if (sum == 0)
+        return 0;
+    return nf_fail(err, NF_EDIVERGED, "a descriptor value is not finite: the structure is unphysical for this model");
+}
+
 static int sweep_block(const block *b, nf_pull *pull, nf_arena *arena, nf_error *err)
 {
     const nf_descriptor *descriptor = b->e->calc->model->descriptor;
@@ -320,6 +331,7 @@ static int sweep_block(const block *b, nf_pull *pull, nf_arena *arena, nf_error 
     double **g_bar = nf_arena_take(arena, b->e->nbar * sizeof *g_bar);
     memset(g, 0, size * sizeof *g);
     TRY(descriptor->class->forward(descriptor, b->view, b->element, b->ld, g, arena, err));
+    TRY(check_values(b, g, err));
     if (b->e->features != NULL) {
         copy_features(b, g);
         nf_arena_rewind(arena, mark);
@@ -329,8 +341,8 @@ static int sweep_block(const block *b, nf_pull *pull, nf_arena *arena, nf_error 
         g_bar[m] = nf_arena_doubles(arena, size);
     note_extrapolated(b, g, arena);
     adjoints(b, g, g_bar, arena);
-    int rc = descriptor->class->vjp(descriptor, b->view, b->element, b->ld, pull->nbar, (const double *const *)g_bar, pull,
-                                    arena, err);
+    int rc = descriptor->class->vjp(descriptor, b->view, b->element, b->ld, pull->nbar, (const double *const *)g_bar,
+                                    pull, arena, err);
     nf_arena_rewind(arena, mark);
     return rc;
 }
@@ -380,21 +392,28 @@ static int sweep_patch(evaluation *e, size_t index, nf_arena *arena, nf_error *e
     arena->used = 0;
     if (nf_arena_reserve(arena, bytes_of_patch(e, patch)))
         return nf_fail_memory(err, "an evaluation");
-    nf_patch_view view = {patch, frame->pos, (const double(*)[3])e->cell.h, e->space->element, model->elements.n,
+    nf_patch_view view = {patch,        frame->pos, (const double(*)[3])e->cell.h, e->space->element, model->elements.n,
                           model->cutoff};
     size_t npoints = e->nbar * patch->npoints;
-    nf_pull pull = {(int)e->nbar, nf_arena_take(arena, npoints * sizeof(int64_t[3])), patch->npoints, e->space->virial,
-                    frame->natoms, 0};
+    nf_pull pull = {(int)e->nbar,   nf_arena_take(arena, npoints * sizeof(int64_t[3])),
+                    patch->npoints, e->space->virial,
+                    frame->natoms,  0};
     memset(pull.point, 0, npoints * sizeof *pull.point);
     for (int k = 0; k < model->elements.n; k++) {
         size_t begin = patch->element_first[k], n = patch->element_first[k + 1] - begin;
-        block b = {e, &view, k, patch->centre + begin, n, nf_padded(n),
+        block b = {e,
+                   &view,
+                   k,
+                   patch->centre + begin,
+                   n,
+                   nf_padded(n),
                    model->descriptor->class->nfeatures(model->descriptor, k)};
         if (n > 0)
             TRY(sweep_block(&b, &pull, arena, err));
     }
     if (add_to_owners(e, patch, &pull))
-        return nf_fail(err, NF_EDIVERGED, "forces beyond 2.5e5 eV/Angstrom or not finite: the structure is unphysical for "
+        return nf_fail(err, NF_EDIVERGED,
+                       "forces beyond 2.5e5 eV/Angstrom or not finite: the structure is unphysical for "
                        "this model");
     return 0;
 }
@@ -449,8 +468,10 @@ static void execute(run *r, nf_team *team)
     nf_team_run(team, r->nsearch, search, r);
     nf_team_run(team, r->nsweep, sweep, r);
     drop_failed_lists(r);
-    for (size_t i = 0; i < r->n; i++)
+    for (size_t i = 0; i < r->n; i++) {
+        nf_calc_trim(r->evaluations[i].calc);
         nf_calc_log_greeting(r->evaluations[i].calc);
+    }
 }
 
 static int start(run *r, size_t n, nf_job *const job[])

@@ -14,9 +14,9 @@ typedef struct {
     nf_workspace *space;
     nf_cell cell;
     size_t nbar, nmembers;
-    atomic_size_t left;  /* patches */
+    atomic_size_t left; /* patches */
     atomic_int code;
-    double *features;    /* nf_features: [natoms][stride], else NULL */
+    double *features; /* nf_features: [natoms][stride], else NULL */
     size_t stride;
 } evaluation;
 

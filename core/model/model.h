@@ -13,16 +13,16 @@
 /* Training range of the selected features: what lies outside is extrapolated. */
 typedef struct {
     size_t n;
-    int *feature;        /* [n] */
-    double *low, *high;  /* [n] */
+    int *feature;       /* [n] */
+    double *low, *high; /* [n] */
 } nf_range;
 
 typedef struct {
     char *source;
-    double scale;                /* eV per unit of the readouts */
-    nf_readout **readout;        /* [elements] */
-    nf_range *range;             /* [elements] */
-    double *offset;              /* [elements] eV an atom */
+    double scale;         /* eV per unit of the readouts */
+    nf_readout **readout; /* [elements] */
+    nf_range *range;      /* [elements] */
+    double *offset;       /* [elements] eV an atom */
 } nf_member;
 
 struct nf_model {

@@ -40,7 +40,7 @@ static size_t acsf_scratch(const nf_descriptor *self, const nf_patch *patch, int
         terms = max_of(terms, (size_t)s->centres[e].max_terms);
     }
     size_t doubles = 2 * rows * n + (n + 16) + 8 * max_of(terms, 4 * bars) + bars * terms /* tmp */
-                     + 7 * bars * n + bars * terms + 4 * n + terms;                        /* vjp, jvp */
+                     + 7 * bars * n + bars * terms + 4 * n + terms;                       /* vjp, jvp */
     size_t pairs = 2 * bars * sizeof(struct k_side_bar);
     return nf_environment_bytes(patch, s->nelements) + doubles * sizeof(double) + (n + 16) * sizeof(int32_t) + pairs +
            32 * NF_ARENA_STEP;
@@ -75,7 +75,7 @@ static struct k_side side_of(const workplace *w, int element)
 {
     const nf_environment *env = &w->env;
     int at = env->first[element];
-    return (struct k_side){env->count[element], env->x + at, env->y + at,    env->z + at,    env->r + at,
+    return (struct k_side){env->count[element], env->x + at, env->y + at,  env->z + at,   env->r + at,
                            env->inv_r + at,     w->phi + at, w->dphi + at, (size_t)env->n};
 }
 
@@ -151,8 +151,8 @@ static void sums_vjp(const acsf *s, const acsf_centre *c, const workplace *w, co
         along[k] *= env->inv_r[k];
 }
 
-static void group_vjp(const acsf *s, const acsf_group *group, const workplace *w, int nbar,
-                      const double *const g_bar[], size_t ld, size_t lane, double *block, nf_arena *arena)
+static void group_vjp(const acsf *s, const acsf_group *group, const workplace *w, int nbar, const double *const g_bar[],
+                      size_t ld, size_t lane, double *block, nf_arena *arena)
 {
     struct k_side side[2];
     int element[2], which = sides(w, group, side, element), n = w->env.n;
@@ -195,7 +195,8 @@ static int acsf_vjp(const nf_descriptor *self, const nf_patch_view *at, int elem
         size_t lane = centre - range[0];
         TRY(set_up(s, c, at, centre, nbar, &w, arena, err));
         size_t n = (size_t)w.env.n;
-        double *block = nf_arena_doubles(arena, 4 * (size_t)nbar * n), *bar = nf_arena_doubles(arena, 3 * (size_t)nbar * n);
+        double *block = nf_arena_doubles(arena, 4 * (size_t)nbar * n),
+               *bar = nf_arena_doubles(arena, 3 * (size_t)nbar * n);
         memset(block, 0, 4 * (size_t)nbar * n * sizeof *block);
         for (int m = 0; m < nbar; m++)
             sums_vjp(s, c, &w, g_bar[m] + lane, ld, block + 4 * (size_t)m * n);

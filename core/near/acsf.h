@@ -12,9 +12,9 @@
 
 /* One function as the file gives it. */
 typedef struct {
-    int feature;           /* index in its element's list */
-    int type;              /* 2, 3, 9: n2p2's numbers */
-    int neighbour[2];      /* elements, ascending; [1] unused for type 2 */
+    int feature;      /* index in its element's list */
+    int type;         /* 2, 3, 9: n2p2's numbers */
+    int neighbour[2]; /* elements, ascending; [1] unused for type 2 */
     struct k_radial radial;
     double lambda, zeta;
 } acsf_function;
@@ -39,8 +39,8 @@ typedef struct {
     acsf_function *functions; /* [nfeatures] */
     acsf_sum *sums;
     acsf_group *groups;
-    int *nrows;               /* [elements] radial factors with that neighbour element */
-    struct k_radial **rows;   /* [elements][nrows] */
+    int *nrows;             /* [elements] radial factors with that neighbour element */
+    struct k_radial **rows; /* [elements][nrows] */
     int max_rows, max_terms;
 } acsf_centre;
 

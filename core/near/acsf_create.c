@@ -16,7 +16,7 @@
 
 extern const nf_descriptor_class nf_descriptor_acsf;
 
-static const char *const cutoff_names[K_NCUTOFFS] = {"hard", "cos",   "tanhu", "tanh", "exp",
+static const char *const cutoff_names[K_NCUTOFFS] = {"hard",  "cos",   "tanhu", "tanh", "exp",
                                                      "poly1", "poly2", "poly3", "poly4"};
 
 const char *nf_cutoff_name(int type)
@@ -253,8 +253,7 @@ static int sort_out(acsf_centre *c, nf_error *err)
     for (size_t i = 0; i < c->nfeatures; i++) {
         const acsf_function *f = &c->functions[i];
         if (f->type == 2)
-            c->sums[c->nsums++] =
-                (acsf_sum){f->feature, f->neighbour[0], row_of(c, f->neighbour[0], &f->radial)};
+            c->sums[c->nsums++] = (acsf_sum){f->feature, f->neighbour[0], row_of(c, f->neighbour[0], &f->radial)};
         else
             TRY(add_angular(c, f, err));
     }
@@ -336,10 +335,10 @@ static json_t *example_function(const nf_elements *elements, int centre, int ind
     for (int i = 1; i < 3; i++)
         e[i] = nf_element_symbol(elements->number[nf_rng_next(rng) % (uint64_t)elements->n]);
     json_t *neighbours = type == 2 ? json_pack("[s]", e[1]) : json_pack("[ss]", e[1], e[2]);
-    json_t *f = json_pack("{s:s, s:i, s:o, s:f, s:f, s:f, s:f, s:s}", "element", e[0], "type", type, "neighbours",
-                          neighbours, "eta", nf_rng_between(rng, 0.01, 0.8), "rs", rs, "rc", rc, "inner",
-                          cutoff == K_CUT_TANH || cutoff == K_CUT_TANHU ? 0.0 : 0.2 * rc, "cutoff",
-                          cutoff_names[cutoff]);
+    json_t *f =
+        json_pack("{s:s, s:i, s:o, s:f, s:f, s:f, s:f, s:s}", "element", e[0], "type", type, "neighbours", neighbours,
+                  "eta", nf_rng_between(rng, 0.01, 0.8), "rs", rs, "rc", rc, "inner",
+                  cutoff == K_CUT_TANH || cutoff == K_CUT_TANHU ? 0.0 : 0.2 * rc, "cutoff", cutoff_names[cutoff]);
     if (type != 2) {
         json_object_set_new(f, "lambda", json_real(nf_rng_next(rng) % 2 ? 1 : -1));
         json_object_set_new(f, "zeta", json_real(zetas[nf_rng_next(rng) % 6]));

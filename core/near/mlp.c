@@ -22,10 +22,10 @@ static const char letters[] = "ltsprgcSeh";
 typedef struct {
     nf_readout base;
     const nf_kern *kern;
-    int nlayers;           /* of weights */
+    int nlayers; /* of weights */
     int nodes[MAX_LAYERS + 1];
     int activation[MAX_LAYERS];
-    int *select;           /* [nodes[0]] */
+    int *select;                                         /* [nodes[0]] */
     const double *weight[MAX_LAYERS], *bias[MAX_LAYERS]; /* into `numbers` */
     double *shift, *scale, *numbers;
     double offset;
@@ -59,7 +59,8 @@ static int read_nodes(mlp *s, const json_t *tree, nf_error *err)
             return nf_fail(err, NF_EUNSUPPORTED, "unknown activation function '%c'", activations[l]);
         s->activation[l] = (int)(letter - letters);
     }
-    return s->nodes[s->nlayers] == 1 ? 0 : nf_fail(err, NF_EFORMAT, "the last layer of a network has more than one node");
+    return s->nodes[s->nlayers] == 1 ? 0
+                                     : nf_fail(err, NF_EFORMAT, "the last layer of a network has more than one node");
 }
 
 static int read_select(mlp *s, const json_t *tree, size_t nfeatures, nf_error *err)

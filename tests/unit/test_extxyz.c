@@ -58,12 +58,11 @@ START_TEST(all_fields)
 {
     static const double cell[] = {4, 0, 0, 1, 5, 0, 0, 0.5, 6}, pos[] = {0.5, -1.25, 3e-2, 1, 2, 3};
     static const double forces[] = {0.1, 0.2, 0.3, -0.1, -0.2, -0.3}, virial[] = {1, 4, 7, 2, 5, 8, 3, 6, 9};
-    nf_structure s =
-        read_one("2\n"
-                 "Lattice=\"4 0 0 1 5 0 0 0.5 6\" virial=\"1 2 3 4 5 6 7 8 9\" energy=-1.5 pbc=\"T F T\" "
-                 "Properties=charge:R:1:forces:R:3:species:S:1:tag:S:2:pos:R:3 step=7\n"
-                 "-0.80 0.1 0.2 0.3 O a b 0.5 -1.25 3e-2\n"
-                 "+0.4 -0.1 -0.2 -0.3 h c d 1 2 3\n");
+    nf_structure s = read_one("2\n"
+                              "Lattice=\"4 0 0 1 5 0 0 0.5 6\" virial=\"1 2 3 4 5 6 7 8 9\" energy=-1.5 pbc=\"T F T\" "
+                              "Properties=charge:R:1:forces:R:3:species:S:1:tag:S:2:pos:R:3 step=7\n"
+                              "-0.80 0.1 0.2 0.3 O a b 0.5 -1.25 3e-2\n"
+                              "+0.4 -0.1 -0.2 -0.3 h c d 1 2 3\n");
     ck_assert_uint_eq(s.natoms, 2);
     ck_assert_int_eq(s.species[0], 8);
     ck_assert_int_eq(s.species[1], 1);
@@ -140,8 +139,7 @@ END_TEST
 
 START_TEST(elements_by_number)
 {
-    static const char *const properties[] = {"Z:I:1:pos:R:3", "numbers:I:1:positions:R:3",
-                                             "symbols:S:1:pos:R:3"};
+    static const char *const properties[] = {"Z:I:1:pos:R:3", "numbers:I:1:positions:R:3", "symbols:S:1:pos:R:3"};
     static const char *const element[] = {"17", "17", "cL"};
     char text[100];
     snprintf(text, sizeof text, "1\nProperties=%s\n%s 1 2 3", properties[_i], element[_i]);
@@ -176,8 +174,7 @@ END_TEST
 
 START_TEST(force_names)
 {
-    nf_structure s =
-        read_one("1\nProperties=species:S:1:pos:R:3:force:R:3:forces:R:3\nH 0 0 0 1 2 3 4 5 6\n");
+    nf_structure s = read_one("1\nProperties=species:S:1:pos:R:3:force:R:3:forces:R:3\nH 0 0 0 1 2 3 4 5 6\n");
     ck_assert(s.has_forces && s.forces[0][0] == 4);
     ck_assert_uint_eq(s.ncolumns, 1);
     ck_assert_str_eq(nf_structure_token(&s, &s.columns[0], 0, 2), "3");
@@ -283,8 +280,8 @@ END_TEST
 
 START_TEST(rest_is_kept_as_it_stands)
 {
-    nf_structure s = read_one(
-        "1\nProperties=species:S:1:pos:R:3 c=\"x \\\"y\\\"\" flag a=[1, 2] 'k k'={q}  d=1.50\nH 0 0 0\n");
+    nf_structure s =
+        read_one("1\nProperties=species:S:1:pos:R:3 c=\"x \\\"y\\\"\" flag a=[1, 2] 'k k'={q}  d=1.50\nH 0 0 0\n");
     assert_info(&s, 0, "c", "\"x \\\"y\\\"\"");
     assert_info(&s, 1, "flag", NULL);
     assert_info(&s, 2, "a", "[1, 2]");
@@ -308,8 +305,7 @@ START_TEST(frames_follow_each_other)
     ck_assert(s.has_energy && s.ncolumns == 1 && s.line == 1);
     ck_assert_str_eq(nf_structure_token(&s, &s.columns[0], 0, 0), "5");
     ck_assert_int_eq(nf_xyz_next(reader, &s, &err), 1);
-    ck_assert(!s.has_energy && s.ncolumns == 0 && s.ninfo == 0 && s.natoms == 3 && s.pos[2][0] == 3 &&
-              s.line == 4);
+    ck_assert(!s.has_energy && s.ncolumns == 0 && s.ninfo == 0 && s.natoms == 3 && s.pos[2][0] == 3 && s.line == 4);
     ck_assert_int_eq(nf_xyz_next(reader, &s, &err), 1);
     ck_assert(s.natoms == 1 && s.has_forces && s.forces[0][2] == 9 && s.line == 11);
     ck_assert_int_eq(nf_xyz_next(reader, &s, &err), 0);
@@ -391,8 +387,7 @@ static const struct {
     {"1\n\nH 0 0 0\nH 1 1 1\n", "text:4: expected the number of atoms, found 'H 1 1 1'", NF_EFORMAT},
     {"100000001\n\n", "text:1: more than 100000000 atoms", NF_ELIMIT},
     {"99999999999999999999999\n\n", "more than", NF_ELIMIT},
-    {"100000000\n\nH 0 0 0\n", "text: ends after 1 of the 100000000 atoms of the frame at line 1",
-     NF_EFORMAT},
+    {"100000000\n\nH 0 0 0\n", "text: ends after 1 of the 100000000 atoms of the frame at line 1", NF_EFORMAT},
     {"1", "ends after the number of atoms at line 1", NF_EFORMAT},
     {"1\n", "ends after the number of atoms", NF_EFORMAT},
     {"1\n\n", "ends after 0 of the 1 atoms", NF_EFORMAT},
@@ -426,8 +421,7 @@ static const struct {
     {HEAD "name=\"half" ATOM, "text:2: a quote or bracket is not closed", NF_EFORMAT},
     {"1\nname=\"half Properties=species:S:1:pos:R:3" ATOM, "a quote or bracket is not closed", NF_EFORMAT},
     {CRYSTAL "stress=\"1 2 3\"" ATOM, "stress needs 9 finite numbers or 6", NF_EFORMAT},
-    {"1\nLattice=\"1e200 1 1\" stress=\"1e200 0 0 0 0 0\"" ATOM, "stress times the volume is not finite",
-     NF_EFORMAT},
+    {"1\nLattice=\"1e200 1 1\" stress=\"1e200 0 0 0 0 0\"" ATOM, "stress times the volume is not finite", NF_EFORMAT},
     {"1\nLattice=\"1 2\"" ATOM, "Lattice needs 9 finite numbers (vectors a, b, c) or 3", NF_EFORMAT},
     {"1\nLattice=\"1 0 0 0 inf 0 0 0 1\"" ATOM, "Lattice needs 9 finite numbers", NF_EFORMAT},
     {"1\nLattice=cubic" ATOM, "Lattice needs 9 finite numbers", NF_EFORMAT},
@@ -465,8 +459,7 @@ START_TEST(malformed_text)
     if (rc == 1)
         rc = nf_xyz_next(reader, &s, &err);
     ck_assert_msg(rc < 0, "accepted: %s", malformed[_i].text);
-    ck_assert_msg(strstr(err.msg, malformed[_i].message) != NULL, "%s\nhas not: %s", err.msg,
-                  malformed[_i].message);
+    ck_assert_msg(strstr(err.msg, malformed[_i].message) != NULL, "%s\nhas not: %s", err.msg, malformed[_i].message);
     ck_assert_int_eq(rc, malformed[_i].code);
     ck_assert_int_eq(err.code, malformed[_i].code);
     nf_structure_free(&s);
@@ -557,8 +550,7 @@ START_TEST(truncated_gzip)
     ck_assert_int_eq(truncate(path, 100000), 0);
     ck_assert_int_eq(nf_xyz_open(&reader, path, &err), 0);
     ck_assert_int_eq(nf_xyz_next(reader, &s, &err), NF_EIO);
-    ck_assert_str_eq(err.msg,
-                     "test_extxyz.truncated.gz: the compressed data ends too early; the file is truncated");
+    ck_assert_str_eq(err.msg, "test_extxyz.truncated.gz: the compressed data ends too early; the file is truncated");
     nf_structure_free(&s);
     nf_xyz_reader_free(reader);
     unlink(path);

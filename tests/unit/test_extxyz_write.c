@@ -61,16 +61,14 @@ static const char *contents(const char *name)
 
 START_TEST(text_of_a_frame)
 {
-    nf_structure s =
-        read_text("2\nLattice=\"4.0 0 0 0 4 0 0 0 0.50\" pbc=\"T T F\" energy=-1.50 note=\"a b\" ok "
-                  "Properties=species:S:1:pos:R:3:tag:S:1:forces:R:3\n"
-                  "O 0.10 0 0 left 1 2 3\nH 0 0 1e-8 right 4 5 6.25\n");
+    nf_structure s = read_text("2\nLattice=\"4.0 0 0 0 4 0 0 0 0.50\" pbc=\"T T F\" energy=-1.50 note=\"a b\" ok "
+                               "Properties=species:S:1:pos:R:3:tag:S:1:forces:R:3\n"
+                               "O 0.10 0 0 left 1 2 3\nH 0 0 1e-8 right 4 5 6.25\n");
     write_frames(path, 1, &s, NULL);
-    ck_assert_str_eq(contents(path),
-                     "2\nLattice=\"4 0 0 0 4 0 0 0 0.5\" "
-                     "Properties=species:S:1:pos:R:3:forces:R:3:tag:S:1 pbc=\"T T F\" energy=-1.5 "
-                     "note=\"a b\" ok\n"
-                     "O 0.1 0 0 1 2 3 left\nH 0 0 1e-08 4 5 6.25 right\n");
+    ck_assert_str_eq(contents(path), "2\nLattice=\"4 0 0 0 4 0 0 0 0.5\" "
+                                     "Properties=species:S:1:pos:R:3:forces:R:3:tag:S:1 pbc=\"T T F\" energy=-1.5 "
+                                     "note=\"a b\" ok\n"
+                                     "O 0.1 0 0 1 2 3 left\nH 0 0 1e-08 4 5 6.25 right\n");
     nf_structure_free(&s);
     unlink(path);
 }
@@ -78,22 +76,19 @@ END_TEST
 
 START_TEST(output_of_a_caller)
 {
-    static const double energy = -2.5, virial[] = {1, 0, 0, 0, 2, 0, 0, 0, 3},
-                        forces[] = {1, 2, 3, 4, 5, 0.1};
+    static const double energy = -2.5, virial[] = {1, 0, 0, 0, 2, 0, 0, 0, 3}, forces[] = {1, 2, 3, 4, 5, 0.1};
     static const int count = 3, flags[] = {7, -8};
-    const nf_xyz_info info[] = {
-        {.key = "energy", .n = 1, .real = &energy},  {.key = "virial", .n = 9, .real = virial},
-        {.key = "count", .n = 1, .integer = &count}, {.key = "flags", .n = 2, .integer = flags},
-        {.key = "model", .string = "a \"b\""},       {.key = "empty", .string = ""}};
+    const nf_xyz_info info[] = {{.key = "energy", .n = 1, .real = &energy},  {.key = "virial", .n = 9, .real = virial},
+                                {.key = "count", .n = 1, .integer = &count}, {.key = "flags", .n = 2, .integer = flags},
+                                {.key = "model", .string = "a \"b\""},       {.key = "empty", .string = ""}};
     const nf_xyz_column columns[] = {{"forces", 3, forces, NULL}, {"flag", 1, NULL, flags}};
     const nf_xyz_output o = {6, info, 2, columns};
     nf_structure s = read_text("2\npbc=F\nH 0 0 0\nH 0 0 1\n");
     write_frames(path, 1, &s, &o);
-    ck_assert_str_eq(contents(path),
-                     "2\nProperties=species:S:1:pos:R:3:forces:R:3:flag:I:1 pbc=\"F F F\" energy=-2.5 "
-                     "virial=\"1 0 0 0 2 0 0 0 3\" count=3 flags=\"7 -8\" model=\"a \\\"b\\\"\" "
-                     "empty=\" \"\n"
-                     "H 0 0 0 1 2 3 7\nH 0 0 1 4 5 0.1 -8\n");
+    ck_assert_str_eq(contents(path), "2\nProperties=species:S:1:pos:R:3:forces:R:3:flag:I:1 pbc=\"F F F\" energy=-2.5 "
+                                     "virial=\"1 0 0 0 2 0 0 0 3\" count=3 flags=\"7 -8\" model=\"a \\\"b\\\"\" "
+                                     "empty=\" \"\n"
+                                     "H 0 0 0 1 2 3 7\nH 0 0 1 4 5 0.1 -8\n");
     nf_structure_free(&s);
     unlink(path);
 }
@@ -113,8 +108,7 @@ START_TEST(references_move_aside)
         {"virial=\"1 2 3 0 0 0\"", "virial", "x", "virial=9 ref_virial=\"1 0 0 0 2 0 0 0 3\""},
         {"virial=\"1 2 3 0 0 0\"", "stress", "x", "stress=9 ref_virial=\"1 0 0 0 2 0 0 0 3\""},
         {"stress=\"1 2 3 0 0 0\"", "virial", "x", "virial=9 ref_stress=\"1 2 3 0 0 0\""},
-        {"stress=\"1 2 3 0 0 0\" Lattice=\"1 1 1\"", "virial", "x",
-         "virial=9 ref_stress=\"1 0 0 0 2 0 0 0 3\""},
+        {"stress=\"1 2 3 0 0 0\" Lattice=\"1 1 1\"", "virial", "x", "virial=9 ref_stress=\"1 0 0 0 2 0 0 0 3\""},
         {"q=5", "q", "x", "q=9 ref_q=5"},
         {"q=5", "ref_q", "x", "ref_q=9 q=5"},
         {"flag", "flag", "x", "flag=9 ref_flag"},
@@ -130,9 +124,8 @@ START_TEST(references_move_aside)
     const char *line = strstr(contents(path), "pbc=\"F F F\" ");
     ck_assert_ptr_nonnull(line);
     line += strlen("pbc=\"F F F\" ");
-    ck_assert_msg(strncmp(line, row[_i].want, strlen(row[_i].want)) == 0 &&
-                      line[strlen(row[_i].want)] == '\n',
-                  "%s", line);
+    ck_assert_msg(strncmp(line, row[_i].want, strlen(row[_i].want)) == 0 && line[strlen(row[_i].want)] == '\n', "%s",
+                  line);
     nf_structure_free(&s);
     unlink(path);
 }
@@ -228,8 +221,7 @@ static void fill(nf_rng *rng, double *x, size_t n)
 
 static const char *any_word(nf_rng *rng)
 {
-    static const char *const word[] = {"a", "-1.50", "T",           "x=y",  "\"",
-                                       "[", "it's",  "caf\303\251", "1e-3", "\\"};
+    static const char *const word[] = {"a", "-1.50", "T", "x=y", "\"", "[", "it's", "caf\303\251", "1e-3", "\\"};
     return word[below(rng, sizeof word / sizeof *word)];
 }
 
@@ -313,8 +305,7 @@ static void assert_same_rest(const nf_structure *a, const nf_structure *b)
     ck_assert_uint_eq(a->ntokens, b->ntokens);
     for (size_t i = 0; i < a->ncolumns; i++) {
         const nf_column *p = &a->columns[i], *q = &b->columns[i];
-        ck_assert(same_text(p->name, q->name) && p->type == q->type && p->ncols == q->ncols &&
-                  p->first == q->first);
+        ck_assert(same_text(p->name, q->name) && p->type == q->type && p->ncols == q->ncols && p->first == q->first);
     }
     for (size_t i = 0; i < a->natoms * a->ntokens; i++)
         if (strcmp(a->text + a->token[i], b->text + b->token[i]) != 0)

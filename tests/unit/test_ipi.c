@@ -20,10 +20,10 @@
 enum { BYTES_MAX = 1 << 16 };
 
 /* For what is checked a million times: ck_assert writes and flushes its place to a file, pass or fail. */
-#define MUST(condition)                                                                                      \
-    do {                                                                                                     \
-        if (!(condition))                                                                                    \
-            ck_abort_msg("%s", #condition);                                                                  \
+#define MUST(condition)                                                                                                \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            ck_abort_msg("%s", #condition);                                                                            \
     } while (0)
 
 typedef struct {
@@ -1030,10 +1030,9 @@ Suite *suite(void)
 {
     const TTest *const streams[] = {classic_stream,         consolidated_stream,      batched_stream,
                                     batch_of_one_is_single, batch_set_in_mid_message, nothing_to_read};
-    const TTest *const broken[] = {unknown_words,       driver_words,           natoms_out_of_limits,
-                                   natoms_at_the_limit, largest_size_that_fits, sizes_that_overflow,
-                                   batch_out_of_limits, init_out_of_limits,     init_at_the_limit,
-                                   lying_lengths};
+    const TTest *const broken[] = {
+        unknown_words,       driver_words,        natoms_out_of_limits, natoms_at_the_limit, largest_size_that_fits,
+        sizes_that_overflow, batch_out_of_limits, init_out_of_limits,   init_at_the_limit,   lying_lengths};
     const TTest *const nonsense[] = {random_messages, random_bytes};
     const TTest *const answers[] = {status_words, single_reply, batched_reply, replies_the_wire_cannot_carry,
                                     large_reply_has_its_size};

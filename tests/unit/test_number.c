@@ -119,8 +119,7 @@ static void assert_round_trip(double x)
 START_TEST(written_numbers_read_back)
 {
     nf_rng rng = {7};
-    static const double edge[] = {0.0,          -0.0, DBL_MAX,   -DBL_MAX, DBL_MIN,
-                                  DBL_TRUE_MIN, 0.1,  1.0 / 3.0, 1e22,     1e23};
+    static const double edge[] = {0.0, -0.0, DBL_MAX, -DBL_MAX, DBL_MIN, DBL_TRUE_MIN, 0.1, 1.0 / 3.0, 1e22, 1e23};
     for (size_t i = 0; i < sizeof edge / sizeof *edge; i++)
         assert_round_trip(edge[i]);
     for (int i = 0; i < 200000; i++) {

@@ -178,10 +178,9 @@ END_TEST
 /* More than 99 999 atoms: the serial number is wider and all that follows is further right. */
 START_TEST(pdb_with_wide_serial_numbers)
 {
-    assert_file(CRYSTAL
-                "ATOM  99999   Na   1     1       0.627   6.778   3.932  0.00  0.00             0\n"
-                "ATOM  100000   Na   1     1       0.627   6.778   3.932  0.00  0.00             0\n"
-                "ATOM  1000000 CA   MOL     1       0.627   6.778   3.932  1.00  0.00          Cl  \n",
+    assert_file(CRYSTAL "ATOM  99999   Na   1     1       0.627   6.778   3.932  0.00  0.00             0\n"
+                        "ATOM  100000   Na   1     1       0.627   6.778   3.932  0.00  0.00             0\n"
+                        "ATOM  1000000 CA   MOL     1       0.627   6.778   3.932  1.00  0.00          Cl  \n",
                 "Na Na Cl");
 }
 END_TEST
@@ -201,19 +200,17 @@ END_TEST
 static const struct {
     const char *name, *want; /* columns 13 to 16; NULL: cannot be told */
 } names[] = {
-    {" CA ", "C"},   {"CA  ", "Ca"}, {" N  ", "N"},  {" OW ", "O"},  {" H1 ", "H"},  {" HG ", "H"},
-    {" Na ", "Na"},  {"NA  ", "Na"}, {"Na+ ", "Na"}, {"CL  ", "Cl"}, {"CL1 ", "Cl"}, {"FE  ", "Fe"},
-    {"HG  ", "Hg"},  {"HG11", "H"},  {"HO5'", "H"},  {"He12", "He"}, {"1HB ", "H"},  {"2HG1", "H"},
-    {"OW  ", "O"},   {"H   ", "H"},  {"   O", "O"},  {"  Na", "Na"}, {"  O ", "O"},  {"HG1 ", NULL},
-    {"  CA", NULL},  {"    ", NULL}, {" Q  ", NULL}, {"X1  ", NULL}, {"1   ", NULL}, {" 1H ", NULL},
-    {"\"   ", NULL},
+    {" CA ", "C"},  {"CA  ", "Ca"}, {" N  ", "N"},   {" OW ", "O"},  {" H1 ", "H"},  {" HG ", "H"},  {" Na ", "Na"},
+    {"NA  ", "Na"}, {"Na+ ", "Na"}, {"CL  ", "Cl"},  {"CL1 ", "Cl"}, {"FE  ", "Fe"}, {"HG  ", "Hg"}, {"HG11", "H"},
+    {"HO5'", "H"},  {"He12", "He"}, {"1HB ", "H"},   {"2HG1", "H"},  {"OW  ", "O"},  {"H   ", "H"},  {"   O", "O"},
+    {"  Na", "Na"}, {"  O ", "O"},  {"HG1 ", NULL},  {"  CA", NULL}, {"    ", NULL}, {" Q  ", NULL}, {"X1  ", NULL},
+    {"1   ", NULL}, {" 1H ", NULL}, {"\"   ", NULL},
 };
 
 START_TEST(pdb_name)
 {
     char text[100];
-    snprintf(text, sizeof text, "ATOM      1 %s MOL     1       0.627   6.778   3.932  1.00  0.00\n",
-             names[_i].name);
+    snprintf(text, sizeof text, "ATOM      1 %s MOL     1       0.627   6.778   3.932  1.00  0.00\n", names[_i].name);
     if (names[_i].want != NULL)
         assert_file(text, names[_i].want);
     else
@@ -256,8 +253,7 @@ START_TEST(path_or_list)
     ck_assert(strstr(err.msg, "test_species.txt:2: 'HX' is no element") != NULL);
     unlink(path);
     ck_assert_int_eq(nf_species_read(&species, &n, path, &err), NF_EFORMAT);
-    ck_assert(strstr(err.msg, "no such file, and as a list of elements: 'test_species.txt' is no element") !=
-              NULL);
+    ck_assert(strstr(err.msg, "no such file, and as a list of elements: 'test_species.txt' is no element") != NULL);
     ck_assert_ptr_null(species);
 }
 END_TEST

@@ -7,7 +7,7 @@
  *
  * Every call that can fail returns 0 or a negative NF_E code and, if `err` is not NULL, leaves one sentence in it.
  * Nothing prints, exits or keeps global state. A model is immutable and may be shared by threads; a calc and a team
- * serve one nf_eval call at a time.
+ * serve one nf_eval call at a time. Files are read with the numeric locale "C" of a program that calls no setlocale.
  *
  *     nf_error err;
  *     nf_model *model;  nf_calc *calc;  nf_team *team;
@@ -78,13 +78,16 @@ typedef enum {
 } nf_units;
 
 typedef struct {
-    size_t size;      /* sizeof(nf_model_opts); fields may be appended */
-    nf_units units;   /* of files without units */
-    nf_log_fn *log;   /* may be NULL */
+    size_t size;    /* sizeof(nf_model_opts); fields may be appended */
+    nf_units units; /* of files without units */
+    nf_log_fn *log; /* may be NULL */
     void *log_ctx;
 } nf_model_opts;
 
-#define NF_MODEL_OPTS_INIT {sizeof(nf_model_opts), NF_UNITS_BOHR_HARTREE, NULL, NULL}
+#define NF_MODEL_OPTS_INIT                                                                                             \
+    {                                                                                                                  \
+        sizeof(nf_model_opts), NF_UNITS_BOHR_HARTREE, NULL, NULL                                                       \
+    }
 
 /** Loads a model from `npaths` files or directories.
  *
@@ -135,7 +138,12 @@ typedef struct {
 } nf_frame;
 
 #define NF_FRAME_INIT                                                                                                  \
-    {sizeof(nf_frame), 0, NULL, NULL, {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}}, {true, true, true}}
+    {                                                                                                                  \
+        sizeof(nf_frame), 0, NULL, NULL, {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}},                                            \
+        {                                                                                                              \
+            true, true, true                                                                                           \
+        }                                                                                                              \
+    }
 
 /** What is wanted: the caller's buffers. NULL = not wanted, the only way to say so. What is asked for never changes
  *  the other numbers. Committee: energy, forces, virial, atom_energy are means; spreads have n-1 in the
@@ -148,18 +156,22 @@ typedef struct {
     long nextrapolated;  /* sum of `extrapolated` */
     /* per atom */
     double (*forces)[3];
-    double *atom_energy;      /* offsets included: the sum is the energy */
-    double (*force_std)[3];   /* per component */
+    double *atom_energy;    /* offsets included: the sum is the energy */
+    double (*force_std)[3]; /* per component */
     double *atom_energy_std;
-    int *extrapolated;        /* descriptor values outside the training range; committee: the largest count */
+    int *extrapolated; /* descriptor values outside the training range; committee: the largest count */
     /* committee; nmembers must be the model's where one of these is not NULL */
     size_t nmembers;
-    double *member_energy;        /* [nmembers] */
-    double (*member_forces)[3];   /* [nmembers][natoms][3] */
-    double (*member_virial)[9];   /* [nmembers][9] */
+    double *member_energy;      /* [nmembers] */
+    double (*member_forces)[3]; /* [nmembers][natoms][3] */
+    double (*member_virial)[9]; /* [nmembers][9] */
 } nf_result;
 
-#define NF_RESULT_INIT {sizeof(nf_result), 0, 0, {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}}, 0, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL}
+#define NF_RESULT_INIT                                                                                                 \
+    {                                                                                                                  \
+        sizeof(nf_result), 0, 0, {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}}, 0, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL,    \
+            NULL                                                                                                       \
+    }
 
 /* ---- evaluation ---- */
 
@@ -167,13 +179,16 @@ typedef struct nf_calc nf_calc;
 
 typedef struct {
     size_t size;
-    double skin;      /* extra radius of the neighbour lists, Angstrom; default 1.0, 0 rebuilds at every change */
-    int max_lists;    /* neighbour lists kept for different structures; default 64 */
-    nf_log_fn *log;   /* warnings about the first frame; may be NULL */
+    double skin;    /* extra radius of the neighbour lists, Angstrom; default 1.0, 0 rebuilds at every change */
+    int max_lists;  /* neighbour lists kept for different structures; default 64 */
+    nf_log_fn *log; /* warnings about the first frame; may be NULL */
     void *log_ctx;
 } nf_calc_opts;
 
-#define NF_CALC_OPTS_INIT {sizeof(nf_calc_opts), 1.0, 64, NULL, NULL}
+#define NF_CALC_OPTS_INIT                                                                                              \
+    {                                                                                                                  \
+        sizeof(nf_calc_opts), 1.0, 64, NULL, NULL                                                                      \
+    }
 
 /** Evaluation state of a model: neighbour lists and buffers. Holds a reference to the model. opts may be NULL. */
 NF_API int nf_calc_new(nf_calc **out, nf_model *model, const nf_calc_opts *opts, nf_error *err);
@@ -193,7 +208,8 @@ typedef struct {
 /** Evaluates n structures together on the team.
  *
  *  Jobs may share a calc. Each job gets its own code: one bad frame does not spoil the others. `done` (may be NULL)
- *  is called once per job as soon as its result is complete, on any thread of the team, never twice at a time.
+ *  is called once per job as soon as its result is complete, on any thread of the team, never twice at a time; it must
+ *  not call nf_eval. With it the job's frame and result are the caller's again.
  *  The results have the same bits whatever the number of threads, the company of other jobs and the age of
  *  neighbour lists. Returns 0 if every job did, else the first code that is not 0.
  */
@@ -201,8 +217,7 @@ NF_API int nf_eval(nf_team *team, size_t n, nf_job *const job[], void (*done)(vo
 
 /** Raw descriptor values of every atom: out[i*stride + f], f < nf_model_nfeatures(model, species[i]), in the order
  *  of the model's files (n2p2: its sorted order for the first member). stride >= the largest such number. */
-NF_API int nf_features(nf_team *team, nf_calc *calc, const nf_frame *frame, size_t stride, double *out,
-                       nf_error *err);
+NF_API int nf_features(nf_team *team, nf_calc *calc, const nf_frame *frame, size_t stride, double *out, nf_error *err);
 
 /** Symbol of an element ("H"), NULL outside 1..118; atomic number of a symbol, 0 if it is none. */
 NF_API const char *nf_element_symbol(int atomic_number);
