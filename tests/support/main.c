@@ -21,6 +21,7 @@ const char *shared_path(const char *name)
 int main(void)
 {
     SRunner *runner = srunner_create(suite());
+    srunner_set_fork_status(runner, CK_NOFORK); /* a forked child has none of the threads that a team waits for */
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
