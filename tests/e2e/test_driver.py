@@ -162,6 +162,32 @@ def test_truncated_positions(driver: Driver, count: int) -> None:
     driver.ends(False, "closed the connection in the middle of a step")
 
 
+def test_closed_without_a_word(driver: Driver) -> None:
+    driver.link.close()
+    driver.ends(False, "before it said anything")
+
+
+def test_every_status_is_answered(driver: Driver) -> None:
+    """Two STATUS while it computes, two behind GETFORCE: as many answers, the latter behind the forces."""
+    driver.send("STATUS")
+    assert driver.word() == "NEEDINIT"
+    driver.send("POSDATA", *posdata(), b"STATUS      " * 2, b"GETFORCE    ", b"STATUS      " * 2)
+    assert driver.word() == driver.word() == "HAVEDATA"
+    driver.forces()
+    assert driver.word() == driver.word() == "READY"
+    driver.send("EXIT")
+    driver.ends(True)
+
+
+def test_two_structures_at_once(driver: Driver) -> None:
+    """A second POSDATA before the first reply waits for it."""
+    driver.send("POSDATA", *posdata(), b"GETFORCE    POSDATA     ", *posdata(WATER * 1.02), b"GETFORCE    ")
+    first, second = driver.forces()[0], driver.forces()[0]
+    assert first != second
+    driver.send("EXIT")
+    driver.ends(True)
+
+
 def test_truncated_word(driver: Driver) -> None:
     driver.link.sendall(b"STAT")
     driver.close()
