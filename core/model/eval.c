@@ -21,6 +21,9 @@
 /* n2p2 counts a value as extrapolated beyond this rounding. */
 static const double range_guard = 2.2e-13;
 
+/* Internal code of a patch: numbers that are not finite, where another patch may know why. Becomes NF_EDIVERGED. */
+enum { VAGUE = -1000 };
+
 typedef struct {
     evaluation *of;
     size_t patch;
@@ -86,15 +89,16 @@ static run *run_of(nf_team *team)
     return r;
 }
 
-/* The first error of a job stays. */
-static void fail_job(run *r, evaluation *e, int code, const nf_error *err)
+/* Of several errors of a job the one with the lowest rank stays, whatever thread finds it first. */
+static void fail_job(run *r, evaluation *e, int code, const nf_error *err, size_t rank)
 {
     pthread_mutex_lock(&r->lock);
-    if (e->job->code == 0) {
+    if (rank < atomic_load(&e->failed)) {
         e->job->code = code;
         e->job->err = *err;
         e->job->err.code = code;
         atomic_store(&e->code, code);
+        atomic_store(&e->failed, rank);
     }
     pthread_mutex_unlock(&r->lock);
 }
@@ -196,7 +200,7 @@ static void prepare(run *r)
         if (rc == 0)
             rc = add_sweep(r, e, &err);
         if (rc != 0) {
-            fail_job(r, e, rc, &err);
+            fail_job(r, e, rc, &err, 0);
             report(r, e);
         }
     }
@@ -218,7 +222,7 @@ static void search(void *ctx, size_t index, int thread)
         return;
     for (size_t i = 0; i < r->n; i++)
         if (r->evaluations[i].slot == task->slot)
-            fail_job(r, &r->evaluations[i], rc, &err);
+            fail_job(r, &r->evaluations[i], rc, &err, 0);
 }
 
 static void drop_failed_lists(run *r)
@@ -320,7 +324,8 @@ static int check_values(const block *b, const double *g, nf_error *err)
         sum += g[i] * 0;
     if (sum == 0)
         return 0;
-    return nf_fail(err, NF_EDIVERGED, "a descriptor value is not finite: the structure is unphysical for this model");
+    nf_fail(err, NF_EDIVERGED, "a descriptor value is not finite: the structure is unphysical for this model");
+    return VAGUE;
 }
 
 static int sweep_block(const block *b, nf_pull *pull, nf_arena *arena, nf_error *err)
@@ -411,10 +416,12 @@ static int sweep_patch(evaluation *e, size_t index, nf_arena *arena, nf_error *e
         if (n > 0)
             TRY(sweep_block(&b, &pull, arena, err));
     }
-    if (add_to_owners(e, patch, &pull))
-        return nf_fail(err, NF_EDIVERGED,
-                       "forces beyond 2.5e5 eV/Angstrom or not finite: the structure is unphysical for "
-                       "this model");
+    if (add_to_owners(e, patch, &pull)) {
+        nf_fail(err, NF_EDIVERGED,
+                "forces beyond 2.5e5 eV/Angstrom or not finite: the structure is unphysical for "
+                "this model");
+        return VAGUE;
+    }
     return 0;
 }
 
@@ -427,7 +434,7 @@ static void finish(run *r, evaluation *e)
     if (atomic_load(&e->code) == 0 && e->features == NULL) {
         int rc = nf_reduce(e, &err);
         if (rc != 0)
-            fail_job(r, e, rc, &err);
+            fail_job(r, e, rc, &err, 0);
         else
             nf_calc_greet(e->calc, e->job->frame, &e->slot->list, e->space);
     }
@@ -440,10 +447,12 @@ static void sweep(void *ctx, size_t index, int thread)
     patch_task *task = &r->sweep[index];
     evaluation *e = task->of;
     nf_error err;
-    if (atomic_load(&e->code) == 0) {
+    if (task->patch < atomic_load(&e->failed)) { /* else nothing that it finds would be said */
         int rc = sweep_patch(e, task->patch, &r->workers[thread].arena, &err);
-        if (rc != 0)
-            fail_job(r, e, rc, &err);
+        if (rc == VAGUE)
+            fail_job(r, e, NF_EDIVERGED, &err, task->patch + e->slot->list.npatches);
+        else if (rc != 0)
+            fail_job(r, e, rc, &err, task->patch);
     }
     if (atomic_fetch_sub(&e->left, 1) == 1)
         finish(r, e);
@@ -483,6 +492,7 @@ static int start(run *r, size_t n, nf_job *const job[])
         evaluation *e = &r->evaluations[i];
         memset(e, 0, sizeof *e);
         e->job = job[i];
+        atomic_init(&e->failed, SIZE_MAX);
         e->calc = job[i]->calc;
         job[i]->code = 0;
         job[i]->err = (nf_error){0};

@@ -16,7 +16,8 @@ typedef struct {
     size_t nbar, nmembers;
     atomic_size_t left; /* patches */
     atomic_int code;
-    double *features; /* nf_features: [natoms][stride], else NULL */
+    atomic_size_t failed; /* rank of the error in the job; SIZE_MAX: none. Patches above it need no sweep */
+    double *features;     /* nf_features: [natoms][stride], else NULL */
     size_t stride;
 } evaluation;
 
