@@ -76,7 +76,8 @@ static void make_job(nf_request *r, const nf_run_options *o, nf_calc *calc, size
 int nf_request_complete(nf_request *r, const nf_run_options *o, nf_calc *calc, nf_error *err)
 {
     TRY(reserve(r, o, err));
-    for (size_t k = 0; k < r->nstructures; k++)
+    r->njobs = r->nstructures;
+    for (size_t k = 0; k < r->njobs; k++)
         make_job(r, o, calc, k);
     return 0;
 }

@@ -20,6 +20,7 @@ typedef struct nf_request {
     nf_frame *frames;
     nf_result *results;
     nf_job *jobs;
+    size_t njobs; /* structures that differ: a batch is filled up with copies of its last one */
     size_t ndone;
     int code; /* of the first job that failed */
     nf_error err;

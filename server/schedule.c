@@ -37,7 +37,7 @@ static void job_done(void *ctx, nf_job *job)
         r->code = job->code;
         r->err = job->err;
     }
-    if (++r->ndone < r->nstructures)
+    if (++r->ndone < r->njobs)
         return;
     if (r->code == 0)
         r->code = nf_request_encode(r, s->options, &r->err);
@@ -51,7 +51,7 @@ static size_t count_jobs(const nf_request *list)
 {
     size_t n = 0;
     for (; list != NULL; list = list->next)
-        n += list->nstructures;
+        n += list->njobs;
     return n;
 }
 
@@ -76,7 +76,7 @@ static void evaluate(nf_schedule *s, nf_request *list)
         return;
     }
     for (nf_request *r = list; r != NULL; r = r->next)
-        for (size_t k = 0; k < r->nstructures; k++)
+        for (size_t k = 0; k < r->njobs; k++)
             s->jobs[n++] = &r->jobs[k];
     nf_eval(s->team, n, s->jobs, job_done, s);
 }

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "model/calc.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/radii.h"
 
 int nf_calc_new(nf_calc **out, nf_model *model, const nf_calc_opts *opts, nf_error *err)
 {
@@ -178,53 +175,4 @@ int nf_calc_space(nf_calc *calc, const nf_frame *frame, size_t nbar, nf_workspac
     memset(w->force, 0, nbar * n * sizeof *w->force);
     *out = w;
     return find_elements(calc->model, frame, w->element, err);
-}
-
-/* ---- the first frame ---- */
-
-static void check_distance(nf_calc *calc, const nf_frame *frame, const nf_list *list)
-{
-    size_t pair[2] = {0, 0};
-    double r = nf_list_shortest(list, pair);
-    double a = nf_covalent_radius(frame->species[pair[0]]), b = nf_covalent_radius(frame->species[pair[1]]);
-    if (frame->natoms < 3 || r == HUGE_VAL || a == 0 || b == 0)
-        return;
-    if (r < 0.5 * (a + b) || r > 1.6 * (a + b))
-        snprintf(
-            calc->greeting[0], sizeof calc->greeting[0],
-            "the shortest distance in the first frame is %.3f Angstrom (%s%zu-%s%zu), a bond would be %.2f: are its "
-            "positions in Angstrom?",
-            r, nf_element_symbol(frame->species[pair[0]]), pair[0] + 1, nf_element_symbol(frame->species[pair[1]]),
-            pair[1] + 1, a + b);
-}
-
-static void check_range(nf_calc *calc, const nf_frame *frame, const nf_workspace *space)
-{
-    double outside = 0, all = 0;
-    for (size_t i = 0; i < frame->natoms; i++) {
-        outside += space->extrapolated[i];
-        all += (double)nf_model_nfeatures(calc->model, frame->species[i]);
-    }
-    if (outside > 0.3 * all)
-        snprintf(calc->greeting[1], sizeof calc->greeting[1],
-                 "%.0f %% of the descriptor values of the first frame lie outside the training range: are the model's "
-                 "units right?",
-                 100 * outside / all);
-}
-
-void nf_calc_greet(nf_calc *calc, const nf_frame *frame, const nf_list *list, const nf_workspace *space)
-{
-    if (atomic_exchange(&calc->greeted, true) || calc->model->units == NF_UNITS_REDUCED)
-        return;
-    check_distance(calc, frame, list);
-    check_range(calc, frame, space);
-}
-
-void nf_calc_log_greeting(nf_calc *calc)
-{
-    for (int i = 0; i < 2; i++)
-        if (calc->greeting[i][0] != '\0') {
-            nf_log_write(&calc->log, NF_LOG_WARNING, "%s", calc->greeting[i]);
-            calc->greeting[i][0] = '\0';
-        }
 }

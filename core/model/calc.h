@@ -51,9 +51,5 @@ int nf_calc_list(nf_calc *calc, const nf_cell *cell, size_t natoms, const double
 void nf_calc_trim(nf_calc *calc);
 /** A workspace for one job of this call with its elements filled in. NF_EINVAL names an unknown element. */
 int nf_calc_space(nf_calc *calc, const nf_frame *frame, size_t nbar, nf_workspace **out, nf_error *err);
-/** Looks at a first frame that was evaluated: does it look like wrong units? On any thread. */
-void nf_calc_greet(nf_calc *calc, const nf_frame *frame, const nf_list *list, const nf_workspace *space);
-/** Says what nf_calc_greet found, on the caller's thread. */
-void nf_calc_log_greeting(nf_calc *calc);
 
 #endif

@@ -309,18 +309,11 @@ static void adjoints(const block *b, const double *g, double **g_bar, nf_arena *
     nf_arena_rewind(arena, mark);
 }
 
-static void copy_features(const block *b, const double *g)
-{
-    for (size_t a = 0; a < b->n; a++)
-        for (size_t f = 0; f < b->nfeatures; f++)
-            b->e->features[(size_t)b->atom[a] * b->e->stride + f] = g[f * b->ld + a];
-}
-
 /* A value that is not finite would hide in an activation function. */
-static int check_values(const block *b, const double *g, nf_error *err)
+static int check_values(const double *g, size_t n, nf_error *err)
 {
     double sum = 0;
-    for (size_t i = 0; i < b->nfeatures * b->ld; i++)
+    for (size_t i = 0; i < n; i++)
         sum += g[i] * 0;
     if (sum == 0)
         return 0;
@@ -336,12 +329,7 @@ static int sweep_block(const block *b, nf_pull *pull, nf_arena *arena, nf_error 
     double **g_bar = nf_arena_take(arena, b->e->nbar * sizeof *g_bar);
     memset(g, 0, size * sizeof *g);
     TRY(descriptor->class->forward(descriptor, b->view, b->element, b->ld, g, arena, err));
-    TRY(check_values(b, g, err));
-    if (b->e->features != NULL) {
-        copy_features(b, g);
-        nf_arena_rewind(arena, mark);
-        return 0;
-    }
+    TRY(check_values(g, size, err));
     for (size_t m = 0; m < b->e->nbar; m++)
         g_bar[m] = nf_arena_doubles(arena, size);
     note_extrapolated(b, g, arena);
@@ -399,6 +387,8 @@ static int sweep_patch(evaluation *e, size_t index, nf_arena *arena, nf_error *e
         return nf_fail_memory(err, "an evaluation");
     nf_patch_view view = {patch,        frame->pos, (const double(*)[3])e->cell.h, e->space->element, model->elements.n,
                           model->cutoff};
+    if (e->visit != NULL)
+        return e->visit(e, &view, arena, err);
     size_t npoints = e->nbar * patch->npoints;
     nf_pull pull = {(int)e->nbar,   nf_arena_take(arena, npoints * sizeof(int64_t[3])),
                     patch->npoints, e->space->virial,
@@ -431,12 +421,12 @@ static int sweep_patch(evaluation *e, size_t index, nf_arena *arena, nf_error *e
 static void finish(run *r, evaluation *e)
 {
     nf_error err;
-    if (atomic_load(&e->code) == 0 && e->features == NULL) {
+    if (atomic_load(&e->code) == 0 && e->visit == NULL) {
         int rc = nf_reduce(e, &err);
+        if (rc == 0)
+            rc = nf_judge(e, &err);
         if (rc != 0)
             fail_job(r, e, rc, &err, 0);
-        else
-            nf_calc_greet(e->calc, e->job->frame, &e->slot->list, e->space);
     }
     report(r, e);
 }
@@ -479,7 +469,7 @@ static void execute(run *r, nf_team *team)
     drop_failed_lists(r);
     for (size_t i = 0; i < r->n; i++) {
         nf_calc_trim(r->evaluations[i].calc);
-        nf_calc_log_greeting(r->evaluations[i].calc);
+        nf_judge_log(r->evaluations[i].calc);
     }
 }
 
@@ -514,10 +504,40 @@ int nf_eval(nf_team *team, size_t n, nf_job *const job[], void (*done)(void *ctx
     return 0;
 }
 
+/* ---- descriptor values alone ---- */
+
+typedef struct {
+    size_t stride;
+    double *out;
+} feature_table;
+
+static int copy_features(evaluation *e, const nf_patch_view *view, nf_arena *arena, nf_error *err)
+{
+    const nf_descriptor *descriptor = e->calc->model->descriptor;
+    const feature_table *table = e->visit_ctx;
+    const nf_patch *patch = view->patch;
+    for (int k = 0; k < view->nelements; k++) {
+        size_t begin = patch->element_first[k], n = patch->element_first[k + 1] - begin, ld = nf_padded(n);
+        size_t nfeatures = descriptor->class->nfeatures(descriptor, k), mark = nf_arena_mark(arena);
+        double *g = nf_arena_doubles(arena, nfeatures * ld);
+        if (n == 0)
+            continue;
+        memset(g, 0, nfeatures * ld * sizeof *g);
+        TRY(descriptor->class->forward(descriptor, view, k, ld, g, arena, err));
+        TRY(check_values(g, nfeatures * ld, err));
+        for (size_t a = 0; a < n; a++)
+            for (size_t f = 0; f < nfeatures; f++)
+                table->out[(size_t)patch->centre[begin + a] * table->stride + f] = g[f * ld + a];
+        nf_arena_rewind(arena, mark);
+    }
+    return 0;
+}
+
 int nf_features(nf_team *team, nf_calc *calc, const nf_frame *frame, size_t stride, double *out, nf_error *err)
 {
     nf_result result = NF_RESULT_INIT;
     nf_job job = {.calc = calc, .frame = frame, .result = &result}, *jobs = &job;
+    feature_table table = {stride, out};
     run *r = run_of(team);
     for (int e = 0; e < calc->model->elements.n; e++)
         if (calc->model->descriptor->class->nfeatures(calc->model->descriptor, e) > stride)
@@ -525,8 +545,8 @@ int nf_features(nf_team *team, nf_calc *calc, const nf_frame *frame, size_t stri
     if (r == NULL || start(r, 1, &jobs) != 0)
         return nf_fail_memory(err, "an evaluation");
     r->done = NULL;
-    r->evaluations[0].features = out;
-    r->evaluations[0].stride = stride;
+    r->evaluations[0].visit = copy_features;
+    r->evaluations[0].visit_ctx = &table;
     execute(r, team);
     if (err != NULL)
         *err = job.err;

@@ -7,7 +7,12 @@
 
 #include "model/calc.h"
 
-typedef struct {
+struct evaluation;
+
+/* What to do with a patch instead of energies and forces. 0 or an error. */
+typedef int nf_visit(struct evaluation *e, const nf_patch_view *view, nf_arena *arena, nf_error *err);
+
+typedef struct evaluation {
     nf_job *job;
     nf_calc *calc;
     nf_slot *slot;
@@ -17,12 +22,18 @@ typedef struct {
     atomic_size_t left; /* patches */
     atomic_int code;
     atomic_size_t failed; /* rank of the error in the job; SIZE_MAX: none. Patches above it need no sweep */
-    double *features;     /* nf_features: [natoms][stride], else NULL */
-    size_t stride;
+    nf_visit *visit;      /* NULL: energies and forces */
+    void *visit_ctx;
 } evaluation;
 
 /** Sums over patches into the job's result: forces from fixed point, energies and virials in atom order.
  *  NF_EDIVERGED if the energy is not finite. */
 int nf_reduce(const evaluation *e, nf_error *err);
+
+/** Looks at a finished evaluation: notes what there is to say of a calculator's first frame, and refuses a frame that
+ *  nf_job.judge asks to be judged. On any thread. NF_EINVAL. */
+int nf_judge(const evaluation *e, nf_error *err);
+/** Says what nf_judge noted, on the caller's thread. */
+void nf_judge_log(nf_calc *calc);
 
 #endif

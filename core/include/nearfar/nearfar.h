@@ -203,6 +203,7 @@ typedef struct {
     nf_error err; /* filled if code is not 0 */
     int code;
     void *user; /* the caller's */
+    bool judge; /* refuse a frame whose species do not look to be in the order of its positions: NF_EINVAL */
 } nf_job;
 
 /** Evaluates n structures together on the team.
