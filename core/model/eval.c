@@ -504,6 +504,22 @@ int nf_eval(nf_team *team, size_t n, nf_job *const job[], void (*done)(void *ctx
     return 0;
 }
 
+int nf_visit_patches(nf_team *team, nf_calc *calc, const nf_frame *frame, nf_visit *visit, void *ctx, nf_error *err)
+{
+    nf_result result = NF_RESULT_INIT;
+    nf_job job = {.calc = calc, .frame = frame, .result = &result}, *jobs = &job;
+    run *r = run_of(team);
+    if (r == NULL || start(r, 1, &jobs) != 0)
+        return nf_fail_memory(err, "an evaluation");
+    r->done = NULL;
+    r->evaluations[0].visit = visit;
+    r->evaluations[0].visit_ctx = ctx;
+    execute(r, team);
+    if (err != NULL)
+        *err = job.err;
+    return job.code;
+}
+
 /* ---- descriptor values alone ---- */
 
 typedef struct {
@@ -535,20 +551,9 @@ static int copy_features(evaluation *e, const nf_patch_view *view, nf_arena *are
 
 int nf_features(nf_team *team, nf_calc *calc, const nf_frame *frame, size_t stride, double *out, nf_error *err)
 {
-    nf_result result = NF_RESULT_INIT;
-    nf_job job = {.calc = calc, .frame = frame, .result = &result}, *jobs = &job;
     feature_table table = {stride, out};
-    run *r = run_of(team);
     for (int e = 0; e < calc->model->elements.n; e++)
         if (calc->model->descriptor->class->nfeatures(calc->model->descriptor, e) > stride)
             return nf_fail(err, NF_EINVAL, "a stride of %zu is smaller than the number of descriptor values", stride);
-    if (r == NULL || start(r, 1, &jobs) != 0)
-        return nf_fail_memory(err, "an evaluation");
-    r->done = NULL;
-    r->evaluations[0].visit = copy_features;
-    r->evaluations[0].visit_ctx = &table;
-    execute(r, team);
-    if (err != NULL)
-        *err = job.err;
-    return job.code;
+    return nf_visit_patches(team, calc, frame, copy_features, &table, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * evaluation.h - one job of nf_eval while it runs. Internal to eval.c and reduce.c.
+ * evaluation.h - one job of nf_eval while it runs. Internal to core/model.
  */
 #ifndef NF_MODEL_EVALUATION_H
 #define NF_MODEL_EVALUATION_H
@@ -25,6 +25,10 @@ typedef struct evaluation {
     nf_visit *visit;      /* NULL: energies and forces */
     void *visit_ctx;
 } evaluation;
+
+/** Calls visit for every patch of the frame, on the threads of the team. The patches stay as they are until the calc is
+ *  used again. The first error of the frame or of a visit. */
+int nf_visit_patches(nf_team *team, nf_calc *calc, const nf_frame *frame, nf_visit *visit, void *ctx, nf_error *err);
 
 /** Sums over patches into the job's result: forces from fixed point, energies and virials in atom order.
  *  NF_EDIVERGED if the energy is not finite. */
