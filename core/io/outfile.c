@@ -19,8 +19,7 @@ enum { BUFFER = 1 << 16, NAME_EXTRA = 48, MAX_TRIES = 100 };
 
 /* ---- opening ---- */
 
-/* The file a path stands for, behind symbolic links; the path itself if there is none yet. */
-static char *resolve(const char *path)
+char *nf_outfile_target(const char *path)
 {
     char *real = realpath(path, NULL);
     char *copy = nf_strdup(real != NULL ? real : path);
@@ -51,7 +50,7 @@ static int open_target(nf_outfile *out, const char *path)
         return dup(STDOUT_FILENO);
     if (stat(path, &is) == 0 && !S_ISREG(is.st_mode))
         return open(path, O_WRONLY | O_CLOEXEC);
-    out->target = resolve(path);
+    out->target = nf_outfile_target(path);
     if (out->target != NULL)
         out->part = nf_calloc(strlen(out->target) + NAME_EXTRA, 1);
     if (out->part != NULL)

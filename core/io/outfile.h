@@ -25,6 +25,10 @@ typedef struct {
     int code, number; /* the first error and its errno */
 } nf_outfile;
 
+/** The file a path stands for, behind symbolic links; the path itself if there is none yet. To be freed with nf_free;
+ *  NULL without memory. */
+char *nf_outfile_target(const char *path);
+
 /** "-" is the standard output; a name that ends in .gz is compressed. On failure *out is closed. */
 int nf_outfile_create(nf_outfile *out, const char *path, nf_error *err);
 /** Room for n bytes at the end of the buffer, to be followed by length += what is used; NULL after an error.

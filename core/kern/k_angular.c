@@ -9,7 +9,10 @@
  *   dE/dd_a = along_a d_a + beta d_b,   along_a = E_a/r_a - c E_c/r_a^2 + E_ab/r_ab,
  *   dE/dd_b = along_b d_b + beta d_a,   beta = E_c/(r_a r_b) - E_ab/r_ab,
  *
- * where E_a, E_b, E_ab, E_c are partial derivatives with respect to the distances and the cosine.
+ * where E_a, E_b, E_ab, E_c are partial derivatives with respect to the distances and the cosine. Windows of the angle
+ * have dA/dc = -A'(theta) / sin(theta), which stays finite because A' is 0 at theta = 0 and pi.
+ *
+ * `slopes` and `compact` are constants where they are arguments: every combination is code of its own.
  */
 #include "kern/kernels.h"
 #include "kern/radial.h"
@@ -26,7 +29,7 @@ typedef struct {
     V cosine, inv_ab;
     V phi_a[K_MAX_RADIAL], dphi_a[K_MAX_RADIAL]; /* 0 in lanes behind the last partner */
     V phi_b[K_MAX_RADIAL], dphi_b[K_MAX_RADIAL];
-    V phi_ab[K_MAX_RADIAL], dphi_ab[K_MAX_RADIAL];
+    V phi_ab[K_MAX_RADIAL], dphi_ab[K_MAX_RADIAL]; /* B(r_ab) */
     V angle[K_MAX_ANGLE], dangle[K_MAX_ANGLE];
 } pairs;
 
@@ -41,7 +44,7 @@ static int list_partners(const struct k_angular *g, const struct k_side *b, int 
                          const struct k_scratch *tmp)
 {
     int n = 0, begin = same ? j + 1 : 0;
-    double rc = g->rc, rc2 = g->narrow ? rc * rc : HUGE_VAL;
+    double rc = g->rc, rc2 = g->between == K_FACTOR ? rc * rc : HUGE_VAL;
     for (int k = begin / 8 * 8; k < b->n; k += V_LEN)
         v_store(tmp->r2 + k, squared_distance(b, k, a));
     for (int k = begin; k < b->n; k++) {
@@ -100,6 +103,22 @@ V_INLINE void angles(const struct k_angular *g, pairs *p)
     }
 }
 
+/* The same of windows. Within `least` of 0 and pi the slope is taken that far away, where the quotient has digits. */
+V_INLINE void windows(const struct k_angular *g, const row *a, pairs *p, V product)
+{
+    const double least = 1e-12, pi = 3.14159265358979324;
+    V x = v_fma(a->y, p->z, -(a->z * p->y)), y = v_fma(a->z, p->x, -(a->x * p->z));
+    V z = v_fma(a->x, p->y, -(a->y * p->x));
+    V sine = v_sqrt(v_fma(z, z, v_fma(y, y, x * x))); /* times r_a r_b, as product is */
+    V theta = v_min(v_max(v_angle(sine, product), v_set(least)), v_set(pi - least));
+    V inv_sine = v_set(1) / v_max(sine * (a->inv_r * p->inv_r), v_set(least));
+    for (int i = 0; i < g->nangle; i++) {
+        v_pair w = v_window(&g->window[i], theta);
+        p->angle[i] = w.value;
+        p->dangle[i] = -w.slope * inv_sine;
+    }
+}
+
 V_INLINE VI lanes_below(int begin, int n)
 {
     VI lane = {0};
@@ -123,39 +142,49 @@ V_INLINE void load_partners(pairs *p, const struct k_angular *g, const struct k_
     }
 }
 
-V_INLINE void between_partners(pairs *p, const struct k_angular *g, V r2)
+V_INLINE v_pair gaussian(double eta, V r, V r2)
+{
+    V e = v_exp(v_set(-eta) * r2);
+    return (v_pair){e, v_set(-2 * eta) * r * e};
+}
+
+V_INLINE void between_partners(pairs *p, const struct k_angular *g, V r2, int compact)
 {
     V r = v_sqrt(r2);
-    v_pair fc = {0};
+    v_pair fc = {0}, f = {v_set(1), v_set(0)};
     p->inv_ab = v_set(1) / r;
     for (int q = 0; q < g->nradial; q++) {
-        if (!g->narrow) {
-            p->phi_ab[q] = v_set(1);
-            p->dphi_ab[q] = v_set(0);
-            continue;
+        if (g->between == K_GAUSSIAN)
+            f = gaussian(g->radial[q].eta, r, r2);
+        else if (g->between == K_FACTOR && compact)
+            f = v_compact_radial(&g->radial[q], r);
+        else if (g->between == K_FACTOR) {
+            if (q == 0 || !same_cutoff(&g->radial[q], &g->radial[q - 1]))
+                fc = v_cutoff(&g->radial[q], r);
+            f = v_radial(&g->radial[q], r, fc);
         }
-        if (q == 0 || !same_cutoff(&g->radial[q], &g->radial[q - 1]))
-            fc = v_cutoff(&g->radial[q], r);
-        v_pair f = v_radial(&g->radial[q], r, fc);
         p->phi_ab[q] = f.value;
         p->dphi_ab[q] = f.slope;
     }
 }
 
-/* Partners [k, k + V_LEN) of n of the list; `slopes` is a constant: without it derivatives stay unset. */
+/* Partners [k, k + V_LEN) of n of the list; without `slopes` derivatives stay unset. */
 V_INLINE void load_pairs(pairs *p, const struct k_angular *g, const row *a, const struct k_side *b, int k, int n,
-                         const struct k_scratch *tmp, int slopes)
+                         const struct k_scratch *tmp, int slopes, int compact)
 {
     VI valid = lanes_below(k, n);
     load_partners(p, g, b, tmp->index + k, slopes);
-    between_partners(p, g, v_load(tmp->r2 + k));
+    between_partners(p, g, v_load(tmp->r2 + k), compact);
     V product = v_fma(a->z, p->z, v_fma(a->y, p->y, a->x * p->x));
     p->cosine = product * (a->inv_r * p->inv_r);
     for (int q = 0; q < g->nradial; q++) {
         p->phi_a[q] = v_select(valid, a->phi[q], v_set(0));
         p->dphi_a[q] = v_select(valid, a->dphi[q], v_set(0));
     }
-    angles(g, p);
+    if (compact)
+        windows(g, a, p, product);
+    else
+        angles(g, p);
 }
 
 /* ---- forward ---- */
@@ -177,22 +206,31 @@ static void fold_terms(const struct k_angular *g, const double *sums, double *ou
         out[t] += g->norm[t] * v_fold8(sums + 8 * t);
 }
 
+V_INLINE void row_values(const struct k_angular *g, const row *a, const struct k_side *b, int n,
+                         const struct k_scratch *tmp, int compact)
+{
+    pairs p;
+    for (int k = 0; k < n; k += 8)
+        for (int s = 0; s < 8; s += V_LEN) {
+            load_pairs(&p, g, a, b, k + s, n, tmp, 0, compact);
+            add_values(g, &p, tmp->sums + s);
+        }
+}
+
 void KERN(angular)(const struct k_angular *g, const struct k_side *a, const struct k_side *b, int same, double *out,
                    const struct k_scratch *tmp)
 {
     row r;
-    pairs p;
     memset(tmp->sums, 0, 8 * (size_t)g->nterm * sizeof(double));
     for (int j = 0; j < a->n; j++) {
         if (!(a->r[j] < g->rc))
             continue;
         load_row(&r, g, a, j);
         int n = list_partners(g, b, j, same, &r, tmp);
-        for (int k = 0; k < n; k += 8)
-            for (int s = 0; s < 8; s += V_LEN) {
-                load_pairs(&p, g, &r, b, k + s, n, tmp, 0);
-                add_values(g, &p, tmp->sums + s);
-            }
+        if (g->compact)
+            row_values(g, &r, b, n, tmp, 1);
+        else
+            row_values(g, &r, b, n, tmp, 0);
     }
     fold_terms(g, tmp->sums, out);
 }
@@ -250,12 +288,25 @@ static void fold_row(const struct k_side_bar *a_bar, int j, const double *sums)
     a_bar->z[j] += v_fold8(sums + 24);
 }
 
+/* Sums of the row in tmp->sums[m][4][8]. */
+V_INLINE void row_gradients(const struct k_angular *g, const row *a, const struct k_side *b, int n, int nbar,
+                            const struct k_side_bar *b_bar, const struct k_scratch *tmp, int compact)
+{
+    pairs p;
+    for (int k = 0; k < n; k += V_LEN) {
+        load_pairs(&p, g, a, b, k, n, tmp, 1, compact);
+        for (int m = 0; m < nbar; m++) {
+            gradient d = pair_gradient(g, a, &p, tmp->weight + m * g->nterm);
+            add_gradient(&d, a, &p, tmp->index + k, &b_bar[m], tmp->sums + 32 * m + k % 8);
+        }
+    }
+}
+
 void KERN(angular_vjp)(const struct k_angular *g, const struct k_side *a, const struct k_side *b, int same, int nbar,
                        const double *g_bar, const struct k_side_bar *a_bar, const struct k_side_bar *b_bar,
                        const struct k_scratch *tmp)
 {
     row r;
-    pairs p;
     for (int m = 0; m < nbar; m++)
         for (int t = 0; t < g->nterm; t++)
             tmp->weight[m * g->nterm + t] = g_bar[m * g->nterm + t] * g->norm[t];
@@ -265,13 +316,10 @@ void KERN(angular_vjp)(const struct k_angular *g, const struct k_side *a, const 
         load_row(&r, g, a, j);
         int n = list_partners(g, b, j, same, &r, tmp);
         memset(tmp->sums, 0, 32 * (size_t)nbar * sizeof(double));
-        for (int k = 0; k < n; k += V_LEN) {
-            load_pairs(&p, g, &r, b, k, n, tmp, 1);
-            for (int m = 0; m < nbar; m++) {
-                gradient d = pair_gradient(g, &r, &p, tmp->weight + m * g->nterm);
-                add_gradient(&d, &r, &p, tmp->index + k, &b_bar[m], tmp->sums + 32 * m + k % 8);
-            }
-        }
+        if (g->compact)
+            row_gradients(g, &r, b, n, nbar, b_bar, tmp, 1);
+        else
+            row_gradients(g, &r, b, n, nbar, b_bar, tmp, 0);
         for (int m = 0; m < nbar; m++)
             fold_row(&a_bar[m], j, tmp->sums + 32 * m);
     }
@@ -314,23 +362,33 @@ static void add_tangents(const struct k_angular *g, const pairs *p, const pair_d
     }
 }
 
+V_INLINE void row_tangents(const struct k_angular *g, const row *a, const struct k_side *b, int n,
+                           const struct k_side_dot *a_dot, int j, const struct k_side_dot *b_dot,
+                           const struct k_scratch *tmp, int compact)
+{
+    pairs p;
+    for (int k = 0; k < n; k += V_LEN) {
+        load_pairs(&p, g, a, b, k, n, tmp, 1, compact);
+        pair_dot d = pair_tangent(a, &p, a_dot, j, b_dot, tmp->index + k);
+        add_tangents(g, &p, &d, tmp->sums + k % 8);
+    }
+}
+
 void KERN(angular_jvp)(const struct k_angular *g, const struct k_side *a, const struct k_side *b, int same,
                        const struct k_side_dot *a_dot, const struct k_side_dot *b_dot, double *g_dot,
                        const struct k_scratch *tmp)
 {
     row r;
-    pairs p;
     memset(tmp->sums, 0, 8 * (size_t)g->nterm * sizeof(double));
     for (int j = 0; j < a->n; j++) {
         if (!(a->r[j] < g->rc))
             continue;
         load_row(&r, g, a, j);
         int n = list_partners(g, b, j, same, &r, tmp);
-        for (int k = 0; k < n; k += V_LEN) {
-            load_pairs(&p, g, &r, b, k, n, tmp, 1);
-            pair_dot d = pair_tangent(&r, &p, a_dot, j, b_dot, tmp->index + k);
-            add_tangents(g, &p, &d, tmp->sums + k % 8);
-        }
+        if (g->compact)
+            row_tangents(g, &r, b, n, a_dot, j, b_dot, tmp, 1);
+        else
+            row_tangents(g, &r, b, n, a_dot, j, b_dot, tmp, 0);
     }
     fold_terms(g, tmp->sums, g_dot);
 }

@@ -11,9 +11,10 @@ void KERN(radial)(int n, const double *r, int nq, const struct k_radial *par, do
         V d = v_load(r + k);
         v_pair fc = {0};
         for (int q = 0; q < nq; q++) {
-            if (q == 0 || !same_cutoff(&par[q], &par[q - 1]))
+            int exponential = par[q].form == K_EXPONENTIAL;
+            if (exponential && (q == 0 || !same_cutoff(&par[q], &par[q - 1])))
                 fc = v_cutoff(&par[q], d);
-            v_pair f = v_radial(&par[q], d, fc);
+            v_pair f = exponential ? v_radial(&par[q], d, fc) : v_compact_radial(&par[q], d);
             v_store(phi + (size_t)q * stride + k, f.value);
             v_store(dphi + (size_t)q * stride + k, f.slope);
         }

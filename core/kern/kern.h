@@ -25,32 +25,56 @@ enum k_cutoff_type {
     K_NCUTOFFS
 };
 
-/** phi(r) = exp(-eta (r - rs)^2) fc(r): one radial factor. fc is 1 below inner, 0 from rc on. */
+enum k_form { K_EXPONENTIAL, K_COMPACT, K_ASYMMETRIC };
+
+/** One radial factor.
+ *
+ *  K_EXPONENTIAL   phi(r) = exp(-eta (r - rs)^2) fc(r);   fc is 1 below inner, 0 from rc on
+ *  K_COMPACT       phi(r) = core(x), x = |r - c| / w, c = (rl + rc) / 2, w = (rc - rl) / 2;   0 outside (rl, rc)
+ *  K_ASYMMETRIC    phi(r) = core((2 - x) x)
+ *
+ *  Compact ones: Bircher, Singraber, Dellago, Mach. Learn.: Sci. Technol. 2, 035026 (2021).
+ */
 struct k_radial {
     double eta, rs, rc, inner;
-    int cutoff; /* enum k_cutoff_type */
+    int cutoff; /* enum k_cutoff_type; the core of a compact factor: POLY1 to POLY4 or EXP */
+    int form;   /* enum k_form */
+    double rl;  /* compact factors only; may be negative */
+};
+
+/** A(theta) = core(|theta - centre| / width), 0 further away. Radians; the slope is 0 at theta = 0 and pi. */
+struct k_window {
+    double centre, width;
+    int core; /* as in k_radial */
 };
 
 enum { K_MAX_RADIAL = 16, K_MAX_ANGLE = 16 };
 
+/** What stands between the two partners of a pair: nothing, a radial factor, exp(-eta r_ab^2) without a cutoff. */
+enum k_between { K_NOTHING, K_FACTOR, K_GAUSSIAN };
+
 /** A group of angular functions of one centre: the pairs (a, b) of neighbours of two elements,
  *
- *  G_t = norm_t sum_{pairs} (1 + lambda cos)^zeta phi_q(r_a) phi_q(r_b) [phi_q(r_ab)],   q = radial[t]
+ *  G_t = norm_t sum_{pairs} A_i phi_q(r_a) phi_q(r_b) B_q(r_ab),   q = term_radial[t], i = term_angle[t]
  *
- *  the last factor, and r_ab < rc, only if narrow. Behler, J. Chem. Phys. 134, 074106 (2011), eqs. 8 and 9.
+ *  A_i = (1 + lambda cos)^zeta, or window i of the angle if compact (the radial factors are compact then too).
+ *  B_q by `between`: 1, phi_q (pairs with r_ab < rc only), or the Gaussian.
+ *  Behler, J. Chem. Phys. 134, 074106 (2011), eqs. 8 and 9; compact ones as k_radial.
  */
 struct k_angular {
-    double rc;
-    int narrow;
+    double rc;   /* the largest of the radial factors */
+    int between; /* enum k_between */
+    int compact;
     int nradial; /* <= K_MAX_RADIAL */
     struct k_radial radial[K_MAX_RADIAL];
     int row_a[K_MAX_RADIAL], row_b[K_MAX_RADIAL]; /* rows of phi of the two elements */
     int nangle;                                   /* <= K_MAX_ANGLE */
     double lambda[K_MAX_ANGLE], zeta[K_MAX_ANGLE];
-    int power[K_MAX_ANGLE]; /* zeta if it is an integer, else 0 */
+    int power[K_MAX_ANGLE];              /* zeta if it is an integer, else 0 */
+    struct k_window window[K_MAX_ANGLE]; /* in place of the three, if compact */
     int nterm;
     const int *term_radial, *term_angle; /* [nterm] */
-    const double *norm;                  /* [nterm] 2^(1 - zeta) */
+    const double *norm;                  /* [nterm] 2^(1 - zeta), times the weight of the pair of elements */
 };
 
 /** Neighbours of one element and their radial factors: rows q of phi and dphi/dr, `stride` apart. */

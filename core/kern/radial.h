@@ -3,7 +3,8 @@
  * radial.h - cutoff functions and radial factors on vectors, for the kernels that need them.
  *
  * Cutoff functions: Behler, J. Chem. Phys. 134, 074106 (2011), eqs. 4 and 5; the polynomial and exponential ones as
- * defined by n2p2 (Singraber, Behler, Dellago, J. Chem. Theory Comput. 15, 1827 (2019)).
+ * defined by n2p2 (Singraber, Behler, Dellago, J. Chem. Theory Comput. 15, 1827 (2019)). Compact functions: Bircher,
+ * Singraber, Dellago, Mach. Learn.: Sci. Technol. 2, 035026 (2021).
  */
 #ifndef NF_KERN_RADIAL_H
 #define NF_KERN_RADIAL_H
@@ -91,7 +92,36 @@ V_INLINE v_pair v_cutoff(const struct k_radial *par, V r)
     return (v_pair){v_select(inside, f.value, v_set(0)), v_select(inside, f.slope, v_set(0))};
 }
 
-/** phi(r) and dphi/dr, given the cutoff function there. */
+/** core(|t|), or core((2 - |t|) |t|) if asymmetric; 0 from |t| = 1 on. The slope is times per_length. */
+V_INLINE v_pair v_compact(int core, int asymmetric, V t, V per_length)
+{
+    V one = v_set(1), size = v_abs(t), x = v_min(size, one);
+    V chain = v_select(t < v_set(0), -per_length, per_length);
+    if (asymmetric) {
+        chain = chain * (v_set(2) * (one - x));
+        x = (v_set(2) - x) * x;
+    }
+    v_pair f = core == K_CUT_EXP ? cut_exp(v_min(x, v_set(1 - 0x1p-53)), chain) : cut_poly(core, x, chain);
+    VI inside = size < one;
+    return (v_pair){v_select(inside, f.value, v_set(0)), v_select(inside, f.slope, v_set(0))};
+}
+
+/** A compact radial factor and its slope. */
+V_INLINE v_pair v_compact_radial(const struct k_radial *par, V r)
+{
+    double centre = 0.5 * (par->rl + par->rc), per_length = 2 / (par->rc - par->rl);
+    return v_compact(par->cutoff, par->form == K_ASYMMETRIC, (r - v_set(centre)) * v_set(per_length),
+                     v_set(per_length));
+}
+
+/** An angular window and its slope. */
+V_INLINE v_pair v_window(const struct k_window *w, V theta)
+{
+    V per_radian = v_set(1 / w->width);
+    return v_compact(w->core, 0, (theta - v_set(w->centre)) * per_radian, per_radian);
+}
+
+/** An exponential radial factor phi(r) and dphi/dr, given the cutoff function there. */
 V_INLINE v_pair v_radial(const struct k_radial *par, V r, v_pair fc)
 {
     V d = r - v_set(par->rs), e = v_exp(v_set(-par->eta) * (d * d));
@@ -100,7 +130,7 @@ V_INLINE v_pair v_radial(const struct k_radial *par, V r, v_pair fc)
 
 V_INLINE int same_cutoff(const struct k_radial *a, const struct k_radial *b)
 {
-    return a->rc == b->rc && a->inner == b->inner && a->cutoff == b->cutoff;
+    return a->rc == b->rc && a->inner == b->inner && a->cutoff == b->cutoff && a->form == b->form;
 }
 
 #endif

@@ -115,13 +115,18 @@ V_INLINE V v_min(V a, V b)
     return v_select(a > b, b, a);
 }
 
+V_INLINE V v_abs(V a)
+{
+    return (V)((VI)a & vi_set(INT64_MAX));
+}
+
 /** Sum of a block of 8 logical lanes, always in this order. */
 V_INLINE double v_fold8(const double a[8])
 {
     return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
 }
 
-/* ---- exp, expm1, tanh, sin ---- */
+/* ---- exp, expm1, tanh, sin, angle ---- */
 
 /* x = k ln 2 + r, |r| <= ln 2 / 2. Returns e^r - 1 and k in the low bits of *k_bits. */
 V_INLINE V v_exp_reduced(V x, VI *k_bits)
@@ -187,6 +192,30 @@ V_INLINE V v_sin_quarter(V t)
     for (int i = 1; i < 11; i++)
         p = v_fma(p, t2, v_set(c[i]));
     return p * t;
+}
+
+/* atan(t), |t| <= tan(pi/8): t + t^3 P(t^2), P by interpolation in Chebyshev points, to 4e-17 of it. */
+V_INLINE V v_atan_reduced(V t)
+{
+    static const double c[] = {-0.019176872294336067, 0.039231646190551486, -0.05085449318930035, 0.05858148832731273,
+                               -0.06664511438164644,  0.07692183190171728,  -0.09090904578095735, 0.11111111015255669,
+                               -0.14285714284666534,  0.1999999999999552,   -0.3333333333333333};
+    V t2 = t * t, p = v_set(c[0]);
+    for (int i = 1; i < 11; i++)
+        p = v_fma(p, t2, v_set(c[i]));
+    return v_fma(p * t2, t, t);
+}
+
+/** The angle in [0, pi] of the direction (cosine, sine) of any length, sine >= 0: atan2(sine, cosine). */
+V_INLINE V v_angle(V sine, V cosine)
+{
+    const double pi = 3.14159265358979324, tan_eighth = 0.41421356237309503; /* tan(pi/8) */
+    V size = v_abs(cosine), low = v_min(sine, size), high = v_max(sine, size);
+    VI past = low > v_set(tan_eighth) * high; /* atan(q) = pi/4 + atan((q - 1) / (q + 1)) */
+    V a = v_atan_reduced(v_select(past, low - high, low) / v_select(past, low + high, high));
+    a = v_select(past, v_set(pi / 4) + a, a);
+    a = v_select(sine > size, v_set(pi / 2) - a, a);
+    return v_select(cosine < v_set(0), v_set(pi) - a, a);
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * acsf.c - atom-centred symmetry functions (types 2, 3, 9): values, gradients, tangents of a block of centres.
- * Source: Behler, J. Chem. Phys. 134, 074106 (2011), eqs. 6, 8, 9; r_s in the angular ones as in n2p2.
+ * acsf.c - atom-centred symmetry functions: values, gradients, tangents of a block of centres. The types and their
+ * sources: acsf_read.c. A feature is a sum of contributions: one of most types, several of those over all elements.
  */
 #include "near/acsf.h"
 
@@ -92,13 +92,20 @@ static int sides(const workplace *w, const acsf_group *g, struct k_side side[2],
 
 /* ---- forward ---- */
 
+static void clear(size_t n, size_t ld, double *g)
+{
+    for (size_t f = 0; f < n; f++)
+        g[f * ld] = 0;
+}
+
 static void centre_forward(const acsf *s, const acsf_centre *c, const workplace *w, size_t ld, double *g,
                            nf_arena *arena)
 {
-    for (size_t f = 0; f < c->nsums; f++) {
-        const acsf_sum *sum = &c->sums[f];
+    clear(c->nfeatures, ld, g);
+    for (size_t i = 0; i < c->nsums; i++) {
+        const acsf_sum *sum = &c->sums[i];
         const double *row = w->phi + sum->row * w->env.n + w->env.first[sum->element];
-        g[(size_t)sum->feature * ld] = s->kern->sum(w->env.count[sum->element], row);
+        g[(size_t)sum->feature * ld] += sum->weight * s->kern->sum(w->env.count[sum->element], row);
     }
     double *values = nf_arena_doubles(arena, (size_t)c->max_terms);
     for (size_t i = 0; i < c->ngroups; i++) {
@@ -108,7 +115,7 @@ static void centre_forward(const acsf *s, const acsf_centre *c, const workplace 
         memset(values, 0, (size_t)group->nterm * sizeof *values);
         s->kern->angular(&group->par[which], &side[0], &side[1], group->a == group->b, values, &w->tmp);
         for (int t = 0; t < group->nterm; t++)
-            g[(size_t)group->feature[t] * ld] = values[t];
+            g[(size_t)group->feature[t] * ld] += values[t];
     }
 }
 
@@ -141,11 +148,11 @@ static void sums_vjp(const acsf *s, const acsf_centre *c, const workplace *w, co
                      double *along)
 {
     const nf_environment *env = &w->env;
-    for (size_t f = 0; f < c->nsums; f++) {
-        const acsf_sum *sum = &c->sums[f];
+    for (size_t i = 0; i < c->nsums; i++) {
+        const acsf_sum *sum = &c->sums[i];
         int at = env->first[sum->element];
-        s->kern->axpy(env->count[sum->element], g_bar[(size_t)sum->feature * ld], w->dphi + sum->row * env->n + at,
-                      along + at);
+        s->kern->axpy(env->count[sum->element], sum->weight * g_bar[(size_t)sum->feature * ld],
+                      w->dphi + sum->row * env->n + at, along + at);
     }
     for (int k = 0; k < env->n; k++)
         along[k] *= env->inv_r[k];
@@ -227,11 +234,12 @@ static struct k_side_dot dot_of(const workplace *w, const double *dot, const dou
 static void centre_jvp(const acsf *s, const acsf_centre *c, const workplace *w, const double *dot, const double *r_dot,
                        size_t ld, double *g_dot, double *values)
 {
-    for (size_t f = 0; f < c->nsums; f++) {
-        const acsf_sum *sum = &c->sums[f];
+    clear(c->nfeatures, ld, g_dot);
+    for (size_t i = 0; i < c->nsums; i++) {
+        const acsf_sum *sum = &c->sums[i];
         int at = w->env.first[sum->element];
-        g_dot[(size_t)sum->feature * ld] =
-            s->kern->dot(w->env.count[sum->element], w->dphi + sum->row * w->env.n + at, r_dot + at);
+        g_dot[(size_t)sum->feature * ld] +=
+            sum->weight * s->kern->dot(w->env.count[sum->element], w->dphi + sum->row * w->env.n + at, r_dot + at);
     }
     for (size_t i = 0; i < c->ngroups; i++) {
         const acsf_group *group = &c->groups[i];
@@ -241,7 +249,7 @@ static void centre_jvp(const acsf *s, const acsf_centre *c, const workplace *w, 
         memset(values, 0, (size_t)group->nterm * sizeof *values);
         s->kern->angular_jvp(&group->par[which], &side[0], &side[1], group->a == group->b, &a, &b, values, &w->tmp);
         for (int t = 0; t < group->nterm; t++)
-            g_dot[(size_t)group->feature[t] * ld] = values[t];
+            g_dot[(size_t)group->feature[t] * ld] += values[t];
     }
 }
 

@@ -1,112 +1,40 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * acsf_create.c - from a list of symmetry functions to radial rows and angular groups.
- *
- * An entry of "functions": {"element": "H", "type": 2, "neighbours": ["O"], "eta": 1/A^2, "rs": A, "rc": A,
- * "inner": A, "cutoff": "tanhu"}; types 3 and 9 have two neighbours, "lambda" and "zeta" as well. The order of the
- * entries of an element is the order of its features.
+ * acsf_create.c - from a list of symmetry functions to radial rows and angular groups. The order of the entries of an
+ * element in "functions" is the order of its features.
  */
 #include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/rng.h"
 #include "near/acsf.h"
-#include "near/cutoff.h"
 
 extern const nf_descriptor_class nf_descriptor_acsf;
 
-static const char *const cutoff_names[K_NCUTOFFS] = {"hard",  "cos",   "tanhu", "tanh", "exp",
-                                                     "poly1", "poly2", "poly3", "poly4"};
+/* ---- reading ---- */
 
-const char *nf_cutoff_name(int type)
+/* Puts the number of the function before its message. */
+static int blame(int code, size_t i, nf_error *err)
 {
-    return type >= 0 && type < K_NCUTOFFS ? cutoff_names[type] : NULL;
-}
-
-int nf_cutoff_find(const char *name)
-{
-    for (int i = 0; i < K_NCUTOFFS; i++)
-        if (strcmp(cutoff_names[i], name) == 0)
-            return i;
-    return -1;
-}
-
-/* ---- reading one function ---- */
-
-static int read_element(const json_t *value, const nf_elements *elements, int *out, nf_error *err)
-{
-    const char *symbol = json_string_value(value);
-    *out = symbol == NULL ? -1 : nf_elements_find(elements, nf_element_number(symbol));
-    if (*out < 0)
-        return nf_fail(err, NF_EFORMAT, "'%s' is not an element of this model", symbol == NULL ? "?" : symbol);
-    return 0;
-}
-
-static int read_radial(const json_t *tree, struct k_radial *out, nf_error *err)
-{
-    const char *name = nf_spec_string(tree, "cutoff", err);
-    if (name == NULL)
-        return NF_EFORMAT;
-    out->cutoff = nf_cutoff_find(name);
-    if (out->cutoff < 0)
-        return nf_fail(err, NF_EUNSUPPORTED, "unknown cutoff function '%s'", name);
-    TRY(nf_spec_number(tree, "eta", &out->eta, err));
-    TRY(nf_spec_number(tree, "rs", &out->rs, err));
-    TRY(nf_spec_number(tree, "rc", &out->rc, err));
-    TRY(nf_spec_number(tree, "inner", &out->inner, err));
-    if (!(out->rc > 0) || !(out->inner >= 0) || !(out->inner < out->rc) || !isfinite(out->rc) || !isfinite(out->eta) ||
-        !isfinite(out->rs))
-        return nf_fail(err, NF_EFORMAT, "a symmetry function with cutoff %g, inner cutoff %g, eta %g, rs %g", out->rc,
-                       out->inner, out->eta, out->rs);
-    return 0;
-}
-
-static int read_angle(const json_t *tree, acsf_function *out, nf_error *err)
-{
-    TRY(nf_spec_number(tree, "lambda", &out->lambda, err));
-    TRY(nf_spec_number(tree, "zeta", &out->zeta, err));
-    if (!isfinite(out->lambda) || !(out->zeta > 0) || !isfinite(out->zeta))
-        return nf_fail(err, NF_EFORMAT, "a symmetry function with lambda %g and zeta %g", out->lambda, out->zeta);
-    return 0;
-}
-
-static int read_function(const json_t *tree, const nf_elements *elements, acsf_function *out, nf_error *err)
-{
-    const json_t *neighbours = json_object_get(tree, "neighbours");
-    TRY(nf_spec_integer(tree, "type", &out->type, err));
-    if (out->type != 2 && out->type != 3 && out->type != 9)
-        return nf_fail(err, NF_EUNSUPPORTED, "symmetry function type %d", out->type);
-    size_t wanted = out->type == 2 ? 1 : 2;
-    if (json_array_size(neighbours) != wanted)
-        return nf_fail(err, NF_EFORMAT, "a symmetry function of type %d has %zu neighbour elements", out->type, wanted);
-    for (size_t i = 0; i < wanted; i++)
-        TRY(read_element(json_array_get(neighbours, i), elements, &out->neighbour[i], err));
-    if (wanted == 2 && out->neighbour[0] > out->neighbour[1]) {
-        int first = out->neighbour[0];
-        out->neighbour[0] = out->neighbour[1];
-        out->neighbour[1] = first;
-    }
-    TRY(read_radial(tree, &out->radial, err));
-    return wanted == 2 ? read_angle(tree, out, err) : 0;
+    nf_error why = err == NULL ? (nf_error){0} : *err;
+    return nf_fail(err, code, "symmetry function %zu: %s", i + 1, why.msg);
 }
 
 static int count_functions(acsf *s, const json_t *list, const nf_elements *elements, nf_error *err)
 {
     for (size_t i = 0; i < json_array_size(list); i++) {
-        int e;
-        TRY(read_element(json_object_get(json_array_get(list, i), "element"), elements, &e, err));
+        int e, rc = acsf_read_element(json_array_get(list, i), elements, &e, err);
+        if (rc < 0)
+            return blame(rc, i, err);
         s->centres[e].nfeatures++;
     }
     for (int e = 0; e < s->nelements; e++) {
         acsf_centre *c = &s->centres[e];
         size_t n = c->nfeatures + 1;
         c->functions = nf_calloc(n, sizeof *c->functions);
-        c->sums = nf_calloc(n, sizeof *c->sums);
-        c->groups = nf_calloc(n, sizeof *c->groups);
         c->nrows = nf_calloc((size_t)s->nelements, sizeof *c->nrows);
         c->rows = nf_calloc((size_t)s->nelements, sizeof *c->rows);
-        if (c->functions == NULL || c->sums == NULL || c->groups == NULL || c->nrows == NULL || c->rows == NULL)
+        if (c->functions == NULL || c->nrows == NULL || c->rows == NULL)
             return nf_fail_memory(err, "symmetry functions");
         for (int k = 0; k < s->nelements; k++)
             if ((c->rows[k] = nf_calloc(n, sizeof *c->rows[k])) == NULL)
@@ -122,10 +50,12 @@ static int read_functions(acsf *s, const json_t *list, const nf_elements *elemen
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *tree = json_array_get(list, i);
         int e;
-        TRY(read_element(json_object_get(tree, "element"), elements, &e, err));
+        TRY(acsf_read_element(tree, elements, &e, err));
         acsf_function *f = &s->centres[e].functions[seen[e]];
         f->feature = seen[e]++;
-        TRY(read_function(tree, elements, f, err));
+        int rc = acsf_read_function(tree, elements, f, err);
+        if (rc < 0)
+            return blame(rc, i, err);
         s->cutoff = fmax(s->cutoff, f->radial.rc);
     }
     return 0;
@@ -135,7 +65,8 @@ static int read_functions(acsf *s, const json_t *list, const nf_elements *elemen
 
 static int same_radial(const struct k_radial *a, const struct k_radial *b)
 {
-    return a->eta == b->eta && a->rs == b->rs && a->rc == b->rc && a->inner == b->inner && a->cutoff == b->cutoff;
+    return a->form == b->form && a->eta == b->eta && a->rs == b->rs && a->rc == b->rc && a->inner == b->inner &&
+           a->cutoff == b->cutoff && a->rl == b->rl;
 }
 
 /* Number of the row with these parameters, made if it is new. */
@@ -160,36 +91,46 @@ static int find_radial(const struct k_angular *k, const struct k_radial *par)
     return -1;
 }
 
-static int find_angle(const struct k_angular *k, double lambda, double zeta)
+static int same_window(const struct k_window *a, const struct k_window *b)
+{
+    return a->centre == b->centre && a->width == b->width && a->core == b->core;
+}
+
+static int find_angle(const struct k_angular *k, const acsf_function *f)
 {
     for (int i = 0; i < k->nangle; i++)
-        if (k->lambda[i] == lambda && k->zeta[i] == zeta)
+        if (k->compact ? same_window(&k->window[i], &f->window) : k->lambda[i] == f->lambda && k->zeta[i] == f->zeta)
             return i;
     return -1;
 }
 
-/* Does the function belong into the group, and is there room for it? */
-static int fits(const acsf_group *g, const acsf_function *f)
+/* Does the function belong into the group over elements a and b, and is there room for it? Compact functions differ in
+ * rc more than in angles, which cost most: they share a group. */
+static int fits(const acsf_group *g, const acsf_function *f, int a, int b)
 {
     const struct k_angular *k = &g->par[0];
-    if (g->a != f->neighbour[0] || g->b != f->neighbour[1] || k->narrow != (f->type == 3) || k->rc != f->radial.rc)
+    if (g->a != a || g->b != b || k->between != f->type->between || k->compact != f->type->compact)
+        return 0;
+    if (!k->compact && k->rc != f->radial.rc)
         return 0;
     return (find_radial(k, &f->radial) >= 0 || k->nradial < K_MAX_RADIAL) &&
-           (find_angle(k, f->lambda, f->zeta) >= 0 || k->nangle < K_MAX_ANGLE);
+           (find_angle(k, f) >= 0 || k->nangle < K_MAX_ANGLE);
 }
 
-static int open_group(acsf_centre *c, const acsf_function *f, acsf_group **out)
+static int open_group(acsf_centre *c, const acsf_function *f, int a, int b, acsf_group **out)
 {
-    acsf_group *g = &c->groups[c->ngroups++];
-    g->a = f->neighbour[0];
-    g->b = f->neighbour[1];
-    g->par[0].narrow = f->type == 3;
-    g->par[0].rc = f->radial.rc;
+    if (NF_GROW(c->groups, c->cap_groups, c->ngroups + 1) < 0)
+        return NF_ENOMEM;
+    acsf_group *g = *out = &c->groups[c->ngroups++];
+    memset(g, 0, sizeof *g);
+    g->a = a;
+    g->b = b;
+    g->par[0].between = f->type->between;
+    g->par[0].compact = f->type->compact;
     g->feature = nf_calloc(c->nfeatures, sizeof *g->feature);
     g->term_radial = nf_calloc(c->nfeatures, sizeof *g->term_radial);
     g->term_angle = nf_calloc(c->nfeatures, sizeof *g->term_angle);
     g->norm = nf_calloc(c->nfeatures, sizeof *g->norm);
-    *out = g;
     return g->feature && g->term_radial && g->term_angle && g->norm ? 0 : NF_ENOMEM;
 }
 
@@ -201,38 +142,62 @@ static int add_radial(acsf_centre *c, acsf_group *g, const struct k_radial *par)
         return q;
     q = k->nradial++;
     k->radial[q] = *par;
+    k->rc = fmax(k->rc, par->rc);
     k->row_a[q] = row_of(c, g->a, par);
     k->row_b[q] = row_of(c, g->b, par);
     return q;
 }
 
-static int add_angle(struct k_angular *k, double lambda, double zeta)
+static int add_angle(struct k_angular *k, const acsf_function *f)
 {
-    int i = find_angle(k, lambda, zeta);
+    int i = find_angle(k, f);
     if (i >= 0)
         return i;
     i = k->nangle++;
-    k->lambda[i] = lambda;
-    k->zeta[i] = zeta;
-    k->power[i] = zeta == floor(zeta) && zeta < 1000 ? (int)zeta : 0;
+    k->window[i] = f->window;
+    k->lambda[i] = f->lambda;
+    k->zeta[i] = f->zeta;
+    k->power[i] = f->zeta == floor(f->zeta) && f->zeta < 1000 ? (int)f->zeta : 0;
     return i;
 }
 
-static int add_angular(acsf_centre *c, const acsf_function *f, nf_error *err)
+/* The contribution of the pairs of neighbours of elements a and b. */
+static int add_term(acsf_centre *c, const acsf_function *f, int a, int b, double weight, nf_error *err)
 {
     acsf_group *g = NULL;
     for (size_t i = 0; i < c->ngroups && g == NULL; i++)
-        if (fits(&c->groups[i], f))
+        if (fits(&c->groups[i], f, a, b))
             g = &c->groups[i];
-    if (g == NULL && open_group(c, f, &g))
+    if (g == NULL && open_group(c, f, a, b, &g) < 0)
         return nf_fail_memory(err, "symmetry functions");
     int t = g->nterm++;
     g->feature[t] = f->feature;
     g->term_radial[t] = add_radial(c, g, &f->radial);
-    g->term_angle[t] = add_angle(&g->par[0], f->lambda, f->zeta);
-    g->norm[t] = exp2(1 - f->zeta);
+    g->term_angle[t] = add_angle(&g->par[0], f);
+    g->norm[t] = weight * (f->type->compact ? 1 : exp2(1 - f->zeta));
     if (g->nterm > c->max_terms)
         c->max_terms = g->nterm;
+    return 0;
+}
+
+static int add_sum(acsf_centre *c, const acsf_function *f, int element, double weight, nf_error *err)
+{
+    if (NF_GROW(c->sums, c->cap_sums, c->nsums + 1) < 0)
+        return nf_fail_memory(err, "symmetry functions");
+    c->sums[c->nsums++] = (acsf_sum){f->feature, element, row_of(c, element, &f->radial), weight};
+    return 0;
+}
+
+/* A function over all elements: each element or pair of elements with its atomic numbers as weight. */
+static int add_weighted(acsf_centre *c, const acsf_function *f, const nf_elements *elements, nf_error *err)
+{
+    for (int a = 0; a < elements->n; a++) {
+        double weight = elements->number[a];
+        if (!f->type->angular)
+            TRY(add_sum(c, f, a, weight, err));
+        for (int b = a; f->type->angular && b < elements->n; b++)
+            TRY(add_term(c, f, a, b, weight * elements->number[b], err));
+    }
     return 0;
 }
 
@@ -248,21 +213,23 @@ static void close_group(acsf_group *g)
     memcpy(g->par[1].row_b, k->row_a, sizeof k->row_a);
 }
 
-static int sort_out(acsf_centre *c, nf_error *err)
+static int sort_out(acsf_centre *c, const nf_elements *elements, nf_error *err)
 {
     for (size_t i = 0; i < c->nfeatures; i++) {
         const acsf_function *f = &c->functions[i];
-        if (f->type == 2)
-            c->sums[c->nsums++] = (acsf_sum){f->feature, f->neighbour[0], row_of(c, f->neighbour[0], &f->radial)};
+        if (f->type->weighted)
+            TRY(add_weighted(c, f, elements, err));
+        else if (f->type->angular)
+            TRY(add_term(c, f, f->neighbour[0], f->neighbour[1], 1, err));
         else
-            TRY(add_angular(c, f, err));
+            TRY(add_sum(c, f, f->neighbour[0], 1, err));
     }
     for (size_t g = 0; g < c->ngroups; g++)
         close_group(&c->groups[g]);
     return 0;
 }
 
-/* ---- the class's create, destroy and example ---- */
+/* ---- the class's create and destroy ---- */
 
 static int prepare(acsf *s, const json_t *tree, const nf_elements *elements, nf_error *err)
 {
@@ -273,7 +240,7 @@ static int prepare(acsf *s, const json_t *tree, const nf_elements *elements, nf_
     const json_t *list = json_object_get(tree, "functions");
     TRY(read_functions(s, list, elements, err));
     for (int e = 0; e < s->nelements; e++)
-        TRY(sort_out(&s->centres[e], err));
+        TRY(sort_out(&s->centres[e], elements, err));
     if (!(s->cutoff > 0))
         return nf_fail(err, NF_EFORMAT, "a model without symmetry functions");
     return 0;
@@ -322,36 +289,4 @@ void acsf_destroy(nf_descriptor *self)
         free_centre(&s->centres[e], s->nelements);
     nf_free(s->centres);
     nf_free(s);
-}
-
-static json_t *example_function(const nf_elements *elements, int centre, int index, nf_rng *rng)
-{
-    static const int types[] = {2, 2, 3, 3, 9, 9};
-    static const double zetas[] = {1, 2, 4, 1.5, 16, 3};
-    int type = types[index % 6], cutoff = (int)(nf_rng_next(rng) % (K_NCUTOFFS - 1)) + 1;
-    double rc = index % 3 == 2 ? 4.5 : 4.0, rs = index % 2 == 1 ? nf_rng_between(rng, 0.2, 1.5) : 0;
-    const char *e[3];
-    e[0] = nf_element_symbol(elements->number[centre]);
-    for (int i = 1; i < 3; i++)
-        e[i] = nf_element_symbol(elements->number[nf_rng_next(rng) % (uint64_t)elements->n]);
-    json_t *neighbours = type == 2 ? json_pack("[s]", e[1]) : json_pack("[ss]", e[1], e[2]);
-    json_t *f =
-        json_pack("{s:s, s:i, s:o, s:f, s:f, s:f, s:f, s:s}", "element", e[0], "type", type, "neighbours", neighbours,
-                  "eta", nf_rng_between(rng, 0.01, 0.8), "rs", rs, "rc", rc, "inner",
-                  cutoff == K_CUT_TANH || cutoff == K_CUT_TANHU ? 0.0 : 0.2 * rc, "cutoff", cutoff_names[cutoff]);
-    if (type != 2) {
-        json_object_set_new(f, "lambda", json_real(nf_rng_next(rng) % 2 ? 1 : -1));
-        json_object_set_new(f, "zeta", json_real(zetas[nf_rng_next(rng) % 6]));
-    }
-    return f;
-}
-
-json_t *acsf_example(const nf_elements *elements, unsigned seed)
-{
-    nf_rng rng = {seed};
-    json_t *list = json_array();
-    for (int e = 0; e < elements->n; e++)
-        for (int i = 0; i < 14; i++)
-            json_array_append_new(list, example_function(elements, e, i, &rng));
-    return json_pack("{s:s, s:o}", "class", "acsf", "functions", list);
 }

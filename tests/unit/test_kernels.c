@@ -150,7 +150,8 @@ static struct k_radial random_radial(int cutoff, nf_rng *rng)
 {
     double rc = nf_rng_between(rng, 3, 7), inner = nf_rng_next(rng) % 2 ? nf_rng_between(rng, 0, 0.5) * rc : 0;
     int whole = cutoff == K_CUT_HARD || cutoff == K_CUT_TANH || cutoff == K_CUT_TANHU;
-    return (struct k_radial){nf_rng_between(rng, 0, 1), nf_rng_between(rng, -1, 2), rc, whole ? 0 : inner, cutoff};
+    double eta = nf_rng_between(rng, 0, 1), rs = nf_rng_between(rng, -1, 2);
+    return (struct k_radial){.eta = eta, .rs = rs, .rc = rc, .inner = whole ? 0 : inner, .cutoff = cutoff};
 }
 
 static void random_distances(int n, double rc, double *r, nf_rng *rng)
@@ -203,7 +204,7 @@ START_TEST(exponential)
         double worst = 0, r[8] = {1, 1, 1, 1, 1, 1, 1, 1}, phi[8], dphi[8];
         for (int k = 0; k < 20000; k++) {
             double size = k % 3 == 0 ? 690 : k % 3 == 1 ? 5 : 1e-3;
-            struct k_radial par = {nf_rng_between(&rng, -size, size), 0, 2, 0, K_CUT_HARD};
+            struct k_radial par = {.eta = nf_rng_between(&rng, -size, size), .rc = 2, .cutoff = K_CUT_HARD};
             tables[t]->radial(1, r, 1, &par, phi, dphi, 8);
             worst = fmax(worst, ulps(phi[0], expl(-(long double)par.eta)));
         }
@@ -342,7 +343,7 @@ START_TEST(nan_stays)
             ck_assert_msg(isnan(z[1]), "%s, activation %d", tables[t]->name, a);
         }
         double r[8] = {1, 1, 1, 1, 1, 1, 1, 1}, phi[8], dphi[8];
-        struct k_radial par = {NAN, 0, 2, 0, K_CUT_COS};
+        struct k_radial par = {.eta = NAN, .rc = 2, .cutoff = K_CUT_COS};
         tables[t]->radial(1, r, 1, &par, phi, dphi, 8);
         ck_assert(isnan(phi[0]) && isnan(dphi[0]));
     }
@@ -399,7 +400,7 @@ static void make_group(struct k_angular *g, int narrow, nf_rng *rng)
     static const double zetas[5] = {1, 2, 16, 1.5, 0.75};
     memset(g, 0, sizeof *g);
     g->rc = 4.5;
-    g->narrow = narrow;
+    g->between = narrow;
     g->nradial = 3;
     for (int q = 0; q < 3; q++) {
         g->radial[q] = random_radial(1 + (int)(nf_rng_next(rng) % 8), rng);
@@ -437,7 +438,7 @@ static void direct_sum(const struct k_angular *g, const struct k_side *a, const 
                 double f = (double)(radial(p, a->r[j]).value * radial(p, b->r[k]).value);
                 if (base > 0)
                     out[t] += g->norm[t] * pow(base, g->zeta[g->term_angle[t]]) * f *
-                              (g->narrow ? (double)radial(p, r).value : 1);
+                              (g->between == K_FACTOR ? (double)radial(p, r).value : 1);
             }
         }
 }

@@ -43,6 +43,7 @@ static const struct {
     {"mpi.h", {NULL}},
     {"uv.h", {"server"}},
     {"zlib.h", {"core/io"}},
+    {"zip.h", {"core/io"}},
     {"immintrin.h", {"core/kern"}},
     {"pthread.h", {"core/base", "core/model"}},
     {"sys/socket.h", {"server"}},

@@ -220,6 +220,33 @@ NF_API int nf_eval(nf_team *team, size_t n, nf_job *const job[], void (*done)(vo
  *  of the model's files (n2p2: its sorted order for the first member). stride >= the largest such number. */
 NF_API int nf_features(nf_team *team, nf_calc *calc, const nf_frame *frame, size_t stride, double *out, nf_error *err);
 
+/** Derivatives of the descriptor values G_f of one atom, the centre. Views that live until the callback returns. */
+typedef struct {
+    size_t centre;          /* an atom of the frame */
+    size_t nfeatures;       /* of its element */
+    size_t npairs;          /* atoms that the centre feels, itself included */
+    const int *atom;        /* [npairs] ascending */
+    const double *gradient; /* [npairs][nfeatures][3] dG_f/dr_atom, the images of an atom summed, 1/Angstrom */
+    const double *strain;   /* [nfeatures][3][3] dG_f/dstrain, symmetric */
+} nf_feature_gradient;
+
+/** Derivatives of the values of nf_features: calls `each` once for every atom of the frame, in their order, on the
+ *  thread of the caller, while memory holds a few atoms' derivatives only.
+ *
+ *  An atom is felt if it or an image of it is nearer than nf_model_cutoff, even where all its derivatives are 0. The sum
+ *  over atom is 0. The strain multiplies positions and cell from the right: r -> r (1 + strain), so that
+ *  virial = -sum over centres and f of dE/dG_f dG_f/dstrain, and force_j = -sum of dE/dG_f dG_f/dr_j.
+ *  Derivatives are multiples of 2^-56/Angstrom, of 2^-44/Angstrom where that would leave the range; the bits depend on
+ *  the frame alone. If `each` does not return 0, that ends the call and is its result, with *err left alone.
+ *  NF_EDIVERGED if derivatives exceed 2.5e5/Angstrom. */
+NF_API int nf_feature_gradients(nf_team *team, nf_calc *calc, const nf_frame *frame,
+                                int (*each)(void *ctx, const nf_feature_gradient *of), void *ctx, nf_error *err);
+
+/** What descriptor value `index` of an element is, for people: "G2 O eta=0.5 rs=0 rc=6.35 ...", lengths in Angstrom.
+ *  Returns the length of the text, of which size - 1 characters were written, as snprintf does; negative if the model
+ *  has no such value. */
+NF_API int nf_model_feature_name(const nf_model *model, int atomic_number, size_t index, char *out, size_t size);
+
 /** Symbol of an element ("H"), NULL outside 1..118; atomic number of a symbol, 0 if it is none. */
 NF_API const char *nf_element_symbol(int atomic_number);
 NF_API int nf_element_number(const char *symbol);
