@@ -31,6 +31,7 @@ struct nf_npz_array {
     char *name; /* with .npy */
     char type[32];
     bool scalar; /* one row, no dimensions */
+    bool compressed;
     size_t ntail, tail[NF_NPZ_MAX_TAIL], row_bytes, nrows;
     char *data; /* header and rows, or NULL after they went to the file */
     size_t length, capacity;
@@ -38,7 +39,8 @@ struct nf_npz_array {
 };
 
 struct nf_npz {
-    char *target;
+    char *path;       /* for messages */
+    char *target;     /* what it stands for */
     nf_error failure; /* the first one */
     size_t n, capacity;
     nf_npz_array **arrays;
@@ -51,7 +53,7 @@ static int fail(nf_npz *npz, nf_error *err, int code, const char *what, const ch
     if (code == NF_ENOMEM)
         nf_fail_memory(&failure, "arrays");
     else
-        nf_fail(&failure, code, "%.150s: %s: %.60s", npz->target, what, why);
+        nf_fail(&failure, code, "%.150s: %s: %.60s", npz->path, what, why);
     if (npz->failure.code == 0)
         npz->failure = failure;
     if (err != NULL)
@@ -62,6 +64,12 @@ static int fail(nf_npz *npz, nf_error *err, int code, const char *what, const ch
 static int fail_memory(nf_npz *npz, nf_error *err)
 {
     return fail(npz, err, NF_ENOMEM, NULL, NULL);
+}
+
+/* Says what errno is about. */
+static int fail_file(nf_npz *npz, nf_error *err, const char *what)
+{
+    return errno == ENOMEM ? fail_memory(npz, err) : fail(npz, err, NF_EIO, what, strerror(errno));
 }
 
 /* ---- creating ---- */
@@ -94,12 +102,13 @@ static int try_place(nf_npz *npz, const char *path, nf_error *err)
     struct stat is;
     if (strcmp(path, "-") == 0 || (stat(path, &is) == 0 && !S_ISREG(is.st_mode)))
         return nf_fail(err, NF_EINVAL, "%s: arrays can only be written to an ordinary file", path);
+    npz->path = nf_strdup(path);
     npz->target = nf_outfile_target(path);
-    if (npz->target == NULL)
+    if (npz->path == NULL || npz->target == NULL)
         return nf_fail_memory(err, "arrays");
     FILE *file = nameless_file(npz->target);
     if (file == NULL)
-        return nf_fail(err, NF_EIO, "%s: cannot create: %s", path, strerror(errno));
+        return fail_file(npz, err, "cannot create");
     fclose(file);
     return 0;
 }
@@ -131,6 +140,7 @@ void nf_npz_discard(nf_npz *npz)
         nf_free(array);
     }
     nf_free(npz->arrays);
+    nf_free(npz->path);
     nf_free(npz->target);
     nf_free(npz);
 }
@@ -178,14 +188,19 @@ int nf_npz_add(nf_npz *npz, nf_npz_array **out, const char *name, nf_npz_type ty
     return 0;
 }
 
+void nf_npz_compress(nf_npz_array *array)
+{
+    array->compressed = true;
+}
+
 /* From memory to a file. */
 static int open_file(nf_npz_array *array, nf_error *err)
 {
     array->file = nameless_file(array->npz->target);
     if (array->file == NULL)
-        return fail(array->npz, err, NF_EIO, "cannot create a file beside it", strerror(errno));
+        return fail_file(array->npz, err, "cannot create a file beside it");
     if (fwrite(array->data, 1, array->length, array->file) != array->length)
-        return fail(array->npz, err, NF_EIO, "cannot write to a file beside it", strerror(errno));
+        return fail_file(array->npz, err, "cannot write to a file beside it");
     nf_free(array->data);
     array->data = NULL;
     return 0;
@@ -202,7 +217,7 @@ int nf_npz_append(nf_npz_array *array, size_t nrows, const void *data, nf_error 
     if (array->file != NULL)
         return fwrite(data, 1, bytes, array->file) == bytes
                    ? 0
-                   : fail(array->npz, err, NF_EIO, "cannot write to a file beside it", strerror(errno));
+                   : fail_file(array->npz, err, "cannot write to a file beside it");
     if (NF_GROW(array->data, array->capacity, array->length + bytes))
         return fail_memory(array->npz, err);
     memcpy(array->data + array->length, data, bytes);
@@ -265,6 +280,7 @@ int nf_npz_strings(nf_npz *npz, const char *name, size_t n, const char *const te
     }
     snprintf(array->type, sizeof array->type, ORDER "U%zu", longest);
     array->row_bytes = longest * sizeof *row;
+    nf_npz_compress(array);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = append_string(array, row, text[i], err);
@@ -309,8 +325,8 @@ static int write_header(nf_npz_array *array, nf_error *err)
         return 0;
     }
     if (fseeko(array->file, 0, SEEK_SET) != 0 || fwrite(header, 1, HEADER, array->file) != HEADER ||
-        fflush(array->file) != 0)
-        return fail(array->npz, err, NF_EIO, "cannot write to a file beside it", strerror(errno));
+        fflush(array->file) != 0 || fseeko(array->file, 0, SEEK_SET) != 0) /* libzip reads from here */
+        return fail_file(array->npz, err, "cannot write to a file beside it");
     return 0;
 }
 
@@ -330,7 +346,7 @@ static int fail_zip(nf_npz *npz, zip_t *zip, nf_error *err)
     return fail(npz, err, NF_EIO, "cannot write", zip_error_strerror(zip_get_error(zip)));
 }
 
-static int add_entry(nf_npz_array *array, zip_t *zip, bool compressed, nf_error *err)
+static int add_entry(nf_npz_array *array, zip_t *zip, nf_error *err)
 {
     enum { ORDINARY_FILE = 0100644, FASTEST = 1 };
     TRY(write_header(array, err));
@@ -344,14 +360,15 @@ static int add_entry(nf_npz_array *array, zip_t *zip, bool compressed, nf_error 
         return NF_EIO;
     }
     zip_uint64_t entry = (zip_uint64_t)index;
-    if (zip_set_file_compression(zip, entry, compressed ? ZIP_CM_DEFLATE : ZIP_CM_STORE, compressed ? FASTEST : 0) ||
+    if (zip_set_file_compression(zip, entry, array->compressed ? ZIP_CM_DEFLATE : ZIP_CM_STORE,
+                                 array->compressed ? FASTEST : 0) ||
         zip_file_set_dostime(zip, entry, 0, DOS_1980, 0) ||
         zip_file_set_external_attributes(zip, entry, 0, ZIP_OPSYS_UNIX, (zip_uint32_t)ORDINARY_FILE << 16))
         return fail_zip(array->npz, zip, err);
     return 0;
 }
 
-static int write_archive(nf_npz *npz, bool compressed, nf_error *err)
+static int write_archive(nf_npz *npz, nf_error *err)
 {
     int code;
     zip_t *zip = zip_open(npz->target, ZIP_CREATE | ZIP_TRUNCATE, &code);
@@ -364,7 +381,7 @@ static int write_archive(nf_npz *npz, bool compressed, nf_error *err)
     }
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < npz->n; i++)
-        rc = add_entry(npz->arrays[i], zip, compressed, err);
+        rc = add_entry(npz->arrays[i], zip, err);
     if (rc == 0 && zip_close(zip) == 0)
         return 0;
     if (rc == 0)
@@ -373,13 +390,13 @@ static int write_archive(nf_npz *npz, bool compressed, nf_error *err)
     return rc;
 }
 
-int nf_npz_close(nf_npz *npz, bool compressed, nf_error *err)
+int nf_npz_close(nf_npz *npz, nf_error *err)
 {
     int rc = npz->failure.code;
     if (rc != 0 && err != NULL)
         *err = npz->failure;
     if (rc == 0)
-        rc = write_archive(npz, compressed, err);
+        rc = write_archive(npz, err);
     nf_npz_discard(npz);
     return rc;
 }
