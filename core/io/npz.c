@@ -16,7 +16,7 @@
 
 enum {
     HEADER = 192,         /* bytes of an .npy header: a multiple of 64 that holds the longest one */
-    IN_MEMORY = 1 << 18,  /* bytes of an array before it goes to a file */
+    IN_MEMORY = 1 << 17,  /* bytes of an array before they go to a file */
     DOS_1980 = 1 << 5 | 1 /* 1 January 1980 */
 };
 
@@ -33,7 +33,7 @@ struct nf_npz_array {
     bool scalar; /* one row, no dimensions */
     bool compressed;
     size_t ntail, tail[NF_NPZ_MAX_TAIL], row_bytes, nrows;
-    char *data; /* header and rows, or NULL after they went to the file */
+    char *data; /* header and rows; what is not in the file yet, if there is one */
     size_t length, capacity;
     FILE *file;
 };
@@ -193,17 +193,23 @@ void nf_npz_compress(nf_npz_array *array)
     array->compressed = true;
 }
 
-/* From memory to a file. */
-static int open_file(nf_npz_array *array, nf_error *err)
+static int write_file(nf_npz_array *array, const void *data, size_t bytes, nf_error *err)
 {
-    array->file = nameless_file(array->npz->target);
+    if (fwrite(data, 1, bytes, array->file) == bytes)
+        return 0;
+    return fail_file(array->npz, err, "cannot write to a file beside it");
+}
+
+/* From memory to the file. */
+static int flush(nf_npz_array *array, nf_error *err)
+{
+    if (array->file == NULL)
+        array->file = nameless_file(array->npz->target);
     if (array->file == NULL)
         return fail_file(array->npz, err, "cannot create a file beside it");
-    if (fwrite(array->data, 1, array->length, array->file) != array->length)
-        return fail_file(array->npz, err, "cannot write to a file beside it");
-    nf_free(array->data);
-    array->data = NULL;
-    return 0;
+    size_t length = array->length;
+    array->length = 0;
+    return write_file(array, array->data, length, err);
 }
 
 int nf_npz_append(nf_npz_array *array, size_t nrows, const void *data, nf_error *err)
@@ -212,12 +218,10 @@ int nf_npz_append(nf_npz_array *array, size_t nrows, const void *data, nf_error 
     array->nrows += nrows;
     if (bytes == 0)
         return 0;
-    if (array->file == NULL && array->length + bytes > IN_MEMORY)
-        TRY(open_file(array, err));
-    if (array->file != NULL)
-        return fwrite(data, 1, bytes, array->file) == bytes
-                   ? 0
-                   : fail_file(array->npz, err, "cannot write to a file beside it");
+    if (array->length + bytes > IN_MEMORY)
+        TRY(flush(array, err));
+    if (bytes > IN_MEMORY)
+        return write_file(array, data, bytes, err);
     if (NF_GROW(array->data, array->capacity, array->length + bytes))
         return fail_memory(array->npz, err);
     memcpy(array->data + array->length, data, bytes);
@@ -316,6 +320,15 @@ static void make_header(const nf_npz_array *array, char out[HEADER + 1])
     out[HEADER - 1] = '\n';
 }
 
+/* Writes what stdio still holds, too. */
+static int go_to_beginning(nf_npz_array *array, nf_error *err)
+{
+    if (fseeko(array->file, 0, SEEK_SET) == 0)
+        return 0;
+    return fail_file(array->npz, err, "cannot write to a file beside it");
+}
+
+/* The file, if there is one, is complete then and at its beginning. */
 static int write_header(nf_npz_array *array, nf_error *err)
 {
     char header[HEADER + 1];
@@ -324,10 +337,10 @@ static int write_header(nf_npz_array *array, nf_error *err)
         memcpy(array->data, header, HEADER);
         return 0;
     }
-    if (fseeko(array->file, 0, SEEK_SET) != 0 || fwrite(header, 1, HEADER, array->file) != HEADER ||
-        fflush(array->file) != 0 || fseeko(array->file, 0, SEEK_SET) != 0) /* libzip reads from here */
-        return fail_file(array->npz, err, "cannot write to a file beside it");
-    return 0;
+    TRY(flush(array, err));
+    TRY(go_to_beginning(array, err));
+    TRY(write_file(array, header, HEADER, err));
+    return go_to_beginning(array, err);
 }
 
 /* What libzip reads the array from; owns the file then. */

@@ -279,6 +279,23 @@ START_TEST(no_room_for_rows)
 }
 END_TEST
 
+/* Rows one by one, up to a last part that is still in a buffer when the archive is closed. */
+START_TEST(no_room_for_the_last_bytes)
+{
+    static const rlim_t sizes[] = {100, 10000, 400000, 799000, 800000, 800191};
+    nf_error err = {0};
+    int rc = 0;
+    write_file(place.path, "out.npz", "before", WHOLE_STRING);
+    nf_npz *npz = create();
+    nf_npz_array *array = add(npz, "a", NF_NPZ_F64, 0, NULL);
+    limit_files(sizes[_i]);
+    for (int k = 0; k < MANY && rc == 0; k++)
+        rc = nf_npz_append(array, 1, &(double){k}, &err);
+    ck_assert(rc == 0 || rc == NF_EIO);
+    fails_to_close(npz, "File too large");
+}
+END_TEST
+
 /* Each array fits, the archive does not. */
 START_TEST(no_room_for_the_archive)
 {
@@ -388,6 +405,7 @@ Suite *suite(void)
     tcase_add_test(t, equal_bytes_at_any_time_and_place);
     tcase_add_test(t, impossible_places);
     tcase_add_test(t, no_room_for_rows);
+    tcase_add_loop_test(t, no_room_for_the_last_bytes, 0, 6);
     tcase_add_test(t, no_room_for_the_archive);
     tcase_add_test(t, one_name_twice);
     tcase_add_test(t, discarding_leaves_what_was_there);
