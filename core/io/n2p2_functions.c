@@ -77,7 +77,7 @@ static int check_compact(const nf_text *text, const n2p2_function *f, nf_error *
         return n2p2_wrong(text, "the left angle must be less than the right one", err);
     if ((left < 0 && center != 0) || (right > 180 && center != 180))
         return n2p2_wrong(text, "angles outside of [0, 180] need a window centred at 0 or 180", err);
-    return right - left > 360 ? n2p2_wrong(text, "a window of more than 360 degrees", err) : 0;
+    return 0;
 }
 
 static int check_function(const nf_text *text, const n2p2_function *f, nf_error *err)
@@ -202,6 +202,36 @@ static void drop_negative_shift(const n2p2_potential *p, const char *path, n2p2_
     f->rs = 0;
 }
 
+/* The function before k that n2p2 puts into the same group, NULL if there is none. */
+static const n2p2_function *group_neighbour(const n2p2_element *of, size_t k)
+{
+    const n2p2_function *f = &of->functions[k];
+    for (size_t i = k; i-- > 0;) {
+        const n2p2_function *g = &of->functions[i];
+        if (g->type == f->type && g->neighbour[0] == f->neighbour[0] && g->neighbour[1] == f->neighbour[1])
+            return g;
+    }
+    return NULL;
+}
+
+/* n2p2 (2.3.0) takes the factor of the distance between the neighbours from the previous function of a group if the
+ * radii are the same, even if the subtypes are not. Its functions computed one by one agree with the definition. */
+static void warn_of_subtypes(const n2p2_potential *p, const char *path, const n2p2_element *of)
+{
+    for (size_t k = 0; k < of->nfunctions; k++) {
+        const n2p2_function *f = &of->functions[k], *g;
+        if ((f->type != 21 && f->type != 24) || (g = group_neighbour(of, k)) == NULL)
+            continue;
+        if (f->rl != g->rl || f->rc != g->rc || strcmp(f->subtype, g->subtype) == 0)
+            continue;
+        nf_log_write(&p->log, NF_LOG_WARNING,
+                     "%s:%ld: subtypes %s and %s (line %ld) with the same radii: n2p2 mixes them up, nearfar computes "
+                     "what is written",
+                     path, f->line, f->subtype, g->subtype, g->line);
+        return;
+    }
+}
+
 int n2p2_sort_functions(n2p2_potential *p, const char *path, nf_error *err)
 {
     for (int e = 0; e < p->elements.n; e++) {
@@ -212,6 +242,7 @@ int n2p2_sort_functions(n2p2_potential *p, const char *path, nf_error *err)
         qsort(of->functions, of->nfunctions, sizeof *of->functions, sorted_order);
         for (size_t k = 0; k < of->nfunctions; k++)
             drop_negative_shift(p, path, &of->functions[k]);
+        warn_of_subtypes(p, path, of);
     }
     return 0;
 }
