@@ -7,12 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <jansson.h>
-
 #include "base/vec3.h"
 #include "cli/common.h"
 #include "cli/options.h"
 #include "io/extxyz.h"
+#include "model/model.h"
 
 /* ---- models ---- */
 
@@ -81,9 +80,9 @@ static void print_networks(const json_t *members, const char *element)
 }
 
 /* A line for each element: what its environment is described by, and its networks. */
-static void print_elements(const nf_model *model, const char *description)
+static void print_elements(const nf_model *model)
 {
-    json_t *tree = json_loads(description, 0, NULL);
+    const json_t *tree = model->spec.tree;
     const json_t *functions = json_object_get(json_object_get(tree, "descriptor"), "functions");
     for (size_t e = 0; e < nf_model_nelements(model); e++) {
         const char *symbol = nf_element_symbol(nf_model_element(model, e));
@@ -92,7 +91,6 @@ static void print_elements(const nf_model *model, const char *description)
         print_networks(json_object_get(tree, "members"), symbol);
         printf("\n");
     }
-    json_decref(tree);
 }
 
 static int inspect_model(int n, char **paths, int units, bool json)
@@ -104,12 +102,11 @@ static int inspect_model(int n, char **paths, int units, bool json)
         return cli_fail(&err);
     cli_describe(model, text, sizeof text);
     printf("%s: nearfar can run it: %s\n", paths[0], text);
-    char *description = nf_model_describe(model);
-    if (description != NULL)
-        print_elements(model, description);
-    if (description != NULL && json)
-        puts(description);
-    nf_string_free(description);
+    print_elements(model);
+    char *tree = json ? nf_model_describe(model) : NULL;
+    if (tree != NULL)
+        puts(tree);
+    nf_string_free(tree);
     nf_model_free(model);
     return 0;
 }
