@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * cmd_eval.c - nearfar eval MODEL... in.xyz -o out.xyz: every frame evaluated, compared with its references.
+ * cmd_eval.c - nearfar eval MODEL... in.xyz -o out.xyz --features out.npz: every frame evaluated, compared with its
+ * references.
  */
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "base/mem.h"
 #include "cli/common.h"
 #include "cli/errors.h"
+#include "cli/features.h"
 #include "cli/options.h"
 #include "geom/cell.h"
 #include "io/extxyz.h"
@@ -17,7 +19,8 @@
 enum { BATCH = 16 }; /* frames evaluated together */
 
 typedef struct {
-    const char *out;
+    const char *out, *features;
+    features_options with;
     int units, threads;
 } settings;
 
@@ -39,6 +42,7 @@ typedef struct {
     nf_calc *calc;
     nf_xyz_reader *reader;
     nf_xyz_writer *writer;
+    features *features;
     item items[BATCH];
     error_sums errors;
     long nframes;
@@ -107,14 +111,30 @@ static int write_item(evaluation *e, const item *it, nf_error *err)
     return nf_xyz_write(e->writer, &it->structure, &o, err);
 }
 
+/* An error of this frame, so named. */
+static int fail_frame(const evaluation *e, const item *it, int code, const nf_error *why, nf_error *err)
+{
+    return nf_fail(err, code, "frame %ld (line %ld): %.180s", e->nframes + 1, it->structure.line, why->msg);
+}
+
 static int finish_item(evaluation *e, const item *it, nf_error *err)
 {
+    nf_error why;
     if (it->job.code != 0)
-        return nf_fail(err, it->job.code, "frame %ld (line %ld): %.180s", e->nframes + 1, it->structure.line,
-                       it->job.err.msg);
+        return fail_frame(e, it, it->job.code, &it->job.err, err);
+    if (e->features != NULL) {
+        int rc = features_add(e->features, e->team, e->calc, &it->structure, &it->result, &why);
+        if (rc != 0) { /* half of the frame may be in it */
+            features_discard(e->features);
+            e->features = NULL;
+            return fail_frame(e, it, rc, &why, err);
+        }
+    }
+    if (e->writer != NULL)
+        TRY(write_item(e, it, err));
     e->nframes++;
     errors_add(&e->errors, &it->structure, &it->result);
-    return e->writer == NULL ? 0 : write_item(e, it, err);
+    return 0;
 }
 
 enum { BAR = 30 };
@@ -155,6 +175,11 @@ static int next_batch(evaluation *e, nf_error *err)
     return more;
 }
 
+static void say_kept(const evaluation *e, const char *path)
+{
+    fprintf(stderr, "nearfar: %s has the %ld frames before the error\n", path, e->nframes);
+}
+
 /* What was evaluated before an error is worth keeping. */
 static int keep_output(evaluation *e, int rc, nf_error *err)
 {
@@ -165,7 +190,20 @@ static int keep_output(evaluation *e, int rc, nf_error *err)
     if (rc == 0)
         return nf_xyz_close(writer, err);
     if (nf_xyz_close(writer, NULL) == 0)
-        fprintf(stderr, "nearfar: %s has the %ld frames before the error\n", e->settings->out, e->nframes);
+        say_kept(e, e->settings->out);
+    return rc;
+}
+
+static int keep_features(evaluation *e, int rc, nf_error *err)
+{
+    features *f = e->features;
+    if (f == NULL || e->nframes == 0)
+        return rc;
+    e->features = NULL;
+    if (rc == 0)
+        return features_close(f, err);
+    if (features_close(f, NULL) == 0)
+        say_kept(e, e->settings->features);
     return rc;
 }
 
@@ -178,13 +216,16 @@ static int evaluate(evaluation *e, const char *in, nf_error *err)
     TRY(nf_xyz_open(&e->reader, in, err));
     if (e->settings->out != NULL)
         TRY(nf_xyz_create(&e->writer, e->settings->out, err));
+    if (e->settings->features != NULL)
+        TRY(features_create(&e->features, e->settings->features, e->model, &e->settings->with, err));
     e->began = cli_seconds();
     int rc;
     while ((rc = next_batch(e, err)) > 0)
         ;
     if (rc == 0 && e->nframes == 0)
         rc = nf_fail(err, NF_EFORMAT, "%s has no frame", in);
-    return keep_output(e, rc, err);
+    rc = keep_output(e, rc, err);
+    return keep_features(e, rc, err);
 }
 
 static void free_evaluation(evaluation *e)
@@ -198,6 +239,7 @@ static void free_evaluation(evaluation *e)
         nf_free(e->items[i].extrapolated);
     }
     nf_xyz_discard(e->writer);
+    features_discard(e->features);
     nf_xyz_reader_free(e->reader);
     nf_calc_free(e->calc);
     nf_team_free(e->team);
@@ -230,18 +272,28 @@ int cmd_eval(int argc, char **argv)
     const option options[] = {
         {"output", 'o', OPTION_TEXT, &s.out, 0, 0, NULL, "FILE",
          "extended XYZ with the results (.gz compresses, - is stdout)"},
+        {"features", 0, OPTION_TEXT, &s.features, 0, 0, NULL, "FILE",
+         "descriptor values for numpy (.npz), see docs/eval.md"},
+        {"feature-gradients", 0, OPTION_FLAG, &s.with.gradients, 0, 0, NULL, NULL, "their derivatives too"},
+        {"uncompressed", 0, OPTION_FLAG, &s.with.uncompressed, 0, 0, NULL, NULL,
+         "derivatives as they are, else deflated"},
         {"threads", 't', OPTION_INT, &s.threads, 0, 1024, NULL, "N",
          "worker threads (0: all processors of this process)"},
         {"model-units", 0, OPTION_CHOICE, &s.units, 0, 0, UNITS_CHOICES, "UNITS",
          "units of n2p2 files: " UNITS_CHOICES},
     };
     nf_error err = {0};
-    int n, rc = options_parse("eval", "MODEL... in.xyz [-o out.xyz] [options]", options,
+    int n, rc = options_parse("eval", "MODEL... in.xyz [-o out.xyz] [--features out.npz] [options]", options,
                               sizeof options / sizeof *options, argc, argv, &n);
     if (rc != 0)
         return rc < 0 ? 2 : 0;
     if (n < 2) {
         fprintf(stderr, "nearfar: name a model and a file: nearfar eval MODEL... in.xyz -o out.xyz\n");
+        return 2;
+    }
+    if ((s.with.gradients || s.with.uncompressed) && s.features == NULL) {
+        fprintf(stderr, "nearfar: --%s is about the file of --features, which is missing\n",
+                s.with.gradients ? "feature-gradients" : "uncompressed");
         return 2;
     }
     return run(&s, n - 1, argv, argv[n - 1], &err) == 0 ? 0 : cli_fail(&err);

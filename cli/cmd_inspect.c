@@ -11,18 +11,98 @@
 #include "cli/common.h"
 #include "cli/options.h"
 #include "io/extxyz.h"
+#include "model/model.h"
+
+/* ---- models ---- */
+
+/* "16 of type 2, 11 of type 3": the functions of an element, whose types are numbers or names. */
+static void print_types(const json_t *functions, const char *element)
+{
+    size_t i;
+    const json_t *f;
+    json_t *counts = json_object(); /* keeps the order of insertion */
+    json_array_foreach(functions, i, f)
+    {
+        char name[32];
+        const json_t *type = json_object_get(f, "type"), *of = json_object_get(f, "element");
+        if (of == NULL || strcmp(json_string_value(of), element) != 0)
+            continue;
+        if (json_is_string(type))
+            snprintf(name, sizeof name, "%s", json_string_value(type));
+        else
+            snprintf(name, sizeof name, "%" JSON_INTEGER_FORMAT, json_integer_value(type));
+        json_int_t n = json_integer_value(json_object_get(counts, name));
+        json_object_set_new(counts, name, json_integer(n + 1));
+    }
+    const char *name, *before = " ";
+    const json_t *n;
+    json_object_foreach(counts, name, n)
+    {
+        printf("%s%" JSON_INTEGER_FORMAT " of type %s", before, json_integer_value(n), name);
+        before = ", ";
+    }
+    json_decref(counts);
+}
+
+/* "27-25-25-1 (ttl)" */
+static void network_text(const json_t *readout, char *out, size_t size)
+{
+    size_t i, used = 0;
+    const json_t *n, *letters = json_object_get(readout, "activations");
+    out[0] = '\0';
+    json_array_foreach(json_object_get(readout, "nodes"), i, n)
+    {
+        if (used < size)
+            used += (size_t)snprintf(out + used, size - used, "%s%" JSON_INTEGER_FORMAT, i == 0 ? "" : "-",
+                                     json_integer_value(n));
+    }
+    if (used < size && json_is_string(letters))
+        snprintf(out + used, size - used, " (%s)", json_string_value(letters));
+}
+
+/* The network of an element; of a committee also those that differ from the first. */
+static void print_networks(const json_t *members, const char *element)
+{
+    char text[256], last[256] = "";
+    size_t i;
+    const json_t *member;
+    json_array_foreach(members, i, member)
+    {
+        network_text(json_object_get(json_object_get(member, "readouts"), element), text, sizeof text);
+        if (strcmp(text, last) == 0 || text[0] == '\0')
+            continue;
+        if (i == 0)
+            printf(", network %s", text);
+        else
+            printf(", from member %zu on %s", i + 1, text);
+        memcpy(last, text, sizeof last);
+    }
+}
+
+/* A line for each element: what its environment is described by, and its networks. */
+static void print_elements(const nf_model *model)
+{
+    const json_t *tree = model->spec.tree;
+    const json_t *functions = json_object_get(json_object_get(tree, "descriptor"), "functions");
+    for (size_t e = 0; e < nf_model_nelements(model); e++) {
+        const char *symbol = nf_element_symbol(nf_model_element(model, e));
+        printf("  %s:", symbol);
+        print_types(functions, symbol);
+        print_networks(json_object_get(tree, "members"), symbol);
+        printf("\n");
+    }
+}
 
 static int inspect_model(int n, char **paths, int units, bool json)
 {
     nf_error err = {0};
     nf_model *model;
     char text[1024];
-    if (cli_load(&model, n, paths, units, &err) != 0) {
-        printf("%s: nearfar cannot run it: %s\n", paths[0], err.msg);
-        return 1;
-    }
+    if (cli_load(&model, n, paths, units, &err) != 0)
+        return cli_fail(&err);
     cli_describe(model, text, sizeof text);
     printf("%s: nearfar can run it: %s\n", paths[0], text);
+    print_elements(model);
     char *tree = json ? nf_model_describe(model) : NULL;
     if (tree != NULL)
         puts(tree);

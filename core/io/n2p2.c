@@ -99,8 +99,12 @@ typedef struct {
 static bool same_function(const shared_function *a, const shared_function *b)
 {
     const n2p2_function *f = &a->function, *g = &b->function;
-    return f->type == g->type && f->neighbour[0] == g->neighbour[0] && f->neighbour[1] == g->neighbour[1] &&
-           f->eta == g->eta && f->rs == g->rs && f->rc == g->rc && f->lambda == g->lambda && f->zeta == g->zeta &&
+    bool same = f->type == g->type && f->neighbour[0] == g->neighbour[0] && f->neighbour[1] == g->neighbour[1] &&
+                f->rc == g->rc;
+    if (n2p2_is_compact(f->type))
+        return same && f->rl == g->rl && f->angle_left == g->angle_left && f->angle_right == g->angle_right &&
+               strcmp(f->subtype, g->subtype) == 0;
+    return same && f->eta == g->eta && f->rs == g->rs && f->lambda == g->lambda && f->zeta == g->zeta &&
            a->cutoff_type == b->cutoff_type && a->alpha == b->alpha;
 }
 
@@ -152,21 +156,54 @@ static bool ignores_alpha(int cutoff_type)
     return false;
 }
 
+static int set_real(json_t *tree, const char *key, double value)
+{
+    return json_object_set_new(tree, key, json_real(value));
+}
+
+static int describe_exponential(json_t *tree, const shared_function *s, double L)
+{
+    const n2p2_function *f = &s->function;
+    double rc = f->rc * L, inner = ignores_alpha(s->cutoff_type) ? 0 : s->alpha * rc;
+    int bad = set_real(tree, "eta", f->eta / (L * L)) | set_real(tree, "rs", f->rs * L) | set_real(tree, "rc", rc) |
+              set_real(tree, "inner", inner) |
+              json_object_set_new(tree, "cutoff", json_string(nf_cutoff_name(s->cutoff_type)));
+    if (n2p2_is_angular(f->type))
+        bad |= set_real(tree, "lambda", f->lambda) | set_real(tree, "zeta", f->zeta);
+    return bad;
+}
+
+/* "p2a" is the asymmetric "poly2"; all that begins with e is "exp". */
+static int describe_compact(json_t *tree, const n2p2_function *f, double L)
+{
+    char core[] = "poly0";
+    core[4] = f->subtype[1];
+    bool poly = f->subtype[0] == 'p';
+    int bad = json_object_set_new(tree, "core", json_string(poly ? core : "exp")) |
+              json_object_set_new(tree, "asymmetric", json_boolean(poly && f->subtype[2] == 'a')) |
+              set_real(tree, "rl", f->rl * L) | set_real(tree, "rc", f->rc * L);
+    if (n2p2_is_angular(f->type))
+        bad |= set_real(tree, "angle_left", f->angle_left) | set_real(tree, "angle_right", f->angle_right);
+    return bad;
+}
+
+/* New reference, NULL without memory. */
 static json_t *describe_function(const shared_function *s, const file_units *units)
 {
     const n2p2_function *f = &s->function;
-    double L = units->length, rc = f->rc * L, inner = ignores_alpha(s->cutoff_type) ? 0 : s->alpha * rc;
     json_t *neighbours = json_array();
     for (int i = 0; i < 2 && f->neighbour[i] != 0; i++)
         json_array_append_new(neighbours, json_string(nf_element_symbol(f->neighbour[i])));
-    json_t *tree = json_pack("{s:s, s:i, s:o, s:f, s:f, s:f, s:f, s:s}", "element", nf_element_symbol(f->element),
-                             "type", f->type, "neighbours", neighbours, "eta", f->eta / (L * L), "rs", f->rs * L, "rc",
-                             rc, "inner", inner, "cutoff", nf_cutoff_name(s->cutoff_type));
-    if (tree != NULL && f->type != 2) {
-        json_object_set_new(tree, "lambda", json_real(f->lambda));
-        json_object_set_new(tree, "zeta", json_real(f->zeta));
-    }
-    return tree;
+    json_t *tree = json_pack("{s:s, s:i, s:o}", "element", nf_element_symbol(f->element), "type", f->type, "neighbours",
+                             neighbours);
+    if (tree == NULL)
+        return NULL;
+    int bad = n2p2_is_compact(f->type) ? describe_compact(tree, f, units->length)
+                                       : describe_exponential(tree, s, units->length);
+    if (bad == 0)
+        return tree;
+    json_decref(tree);
+    return NULL;
 }
 
 static int add_descriptor(nf_spec *spec, const function_union *unions, int nelements, const file_units *units,
@@ -228,9 +265,10 @@ static double *add_array(const place *at, const char *key, size_t n, char name[6
 static json_t *node_counts(const n2p2_potential *p, int e)
 {
     json_t *nodes = json_array();
+    const n2p2_network *network = &p->of[e].network;
     json_array_append_new(nodes, json_integer((json_int_t)p->of[e].nfunctions));
-    for (int l = 0; l < p->nhidden; l++)
-        json_array_append_new(nodes, json_integer(p->nodes[l]));
+    for (int l = 0; l < network->nhidden; l++)
+        json_array_append_new(nodes, json_integer(network->nodes[l]));
     json_array_append_new(nodes, json_integer(1));
     return nodes;
 }
@@ -258,9 +296,9 @@ static json_t *describe_network(const place *at, const n2p2_potential *p, int e,
     }
     memcpy(weights, of->weights, of->nweights * sizeof *weights);
     return json_pack("{s:s, s:o, s:s, s:o, s:f, s:f, s:s, s:s, s:s, s:s, s:s}", "class", "mlp", "nodes",
-                     node_counts(p, e), "activations", p->activations, "select", select, "base", base_of(p), "offset",
-                     (p->mean_energy + of->atom_energy) * units->energy, "shift", names[0], "scale", names[1], "low",
-                     names[2], "high", names[3], "weights", names[4]);
+                     node_counts(p, e), "activations", of->network.activations, "select", select, "base", base_of(p),
+                     "offset", (p->mean_energy + of->atom_energy) * units->energy, "shift", names[0], "scale", names[1],
+                     "low", names[2], "high", names[3], "weights", names[4]);
 }
 
 static int add_member(nf_spec *spec, function_union *unions, const n2p2_potential *p, size_t index,

@@ -2,6 +2,7 @@
  *
  * n2p2_files.c - scaling.data and weights.ZZZ.data.
  */
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -89,50 +90,100 @@ int n2p2_read_scaling(n2p2_potential *p, nf_error *err)
 
 /* ---- weights.ZZZ.data ---- */
 
-/* The file gives w[in][out] of a layer, then its biases; we keep w[out][in]. */
-static double *place_of(n2p2_element *of, const int nodes[], int nlayers, size_t k)
+/* The file gives w[in][out] of a layer, then its biases; we keep w[out][in]. Returns the place of number k in
+ * `weights`, and the number of inputs of its layer. */
+static double *place_of(double *weights, const n2p2_network *network, size_t ninputs, size_t k, size_t *nin)
 {
-    double *layer = of->weights;
-    for (int l = 0; l < nlayers; l++) {
-        size_t nin = (size_t)nodes[l], nout = (size_t)nodes[l + 1];
-        if (k < nin * nout)
-            return layer + (k % nout) * nin + k / nout;
-        if (k < (nin + 1) * nout)
-            return layer + k;
-        k -= (nin + 1) * nout;
-        layer += (nin + 1) * nout;
+    *nin = ninputs;
+    for (int l = 0; l <= network->nhidden; l++) {
+        size_t nout = l == network->nhidden ? 1 : (size_t)network->nodes[l];
+        if (k < *nin * nout)
+            return weights + (k % nout) * *nin + k / nout;
+        if (k < (*nin + 1) * nout)
+            return weights + k;
+        k -= (*nin + 1) * nout;
+        weights += (*nin + 1) * nout;
+        *nin = nout;
     }
     return NULL;
 }
 
-static int read_weights(n2p2_potential *p, nf_text *text, int e, nf_error *err)
+/* Numbers of weights that the lines of input.nn allow. */
+typedef struct {
+    int n;
+    size_t count[N2P2_NREADINGS], least, most;
+    char text[80]; /* "16" or "16 or 20" */
+} expected_weights;
+
+static void expect_weights(const n2p2_potential *p, int e, expected_weights *out)
 {
-    n2p2_element *of = &p->of[e];
-    int nodes[N2P2_MAX_LAYERS + 2], nlayers = p->nhidden + 1, rc;
-    nodes[0] = (int)of->nfunctions;
-    memcpy(nodes + 1, p->nodes, (size_t)p->nhidden * sizeof *nodes);
-    nodes[nlayers] = 1;
-    of->nweights = 0;
-    for (int l = 0; l < nlayers; l++)
-        of->nweights += ((size_t)nodes[l] + 1) * (size_t)nodes[l + 1];
-    if (of->nweights > strlen(text->at)) /* before memory is asked for: layers may be absurd */
-        return nf_fail(err, NF_EFORMAT, "%s: far fewer numbers than the %zu weights of the network in input.nn",
-                       text->path, of->nweights);
-    of->weights = nf_calloc(of->nweights, sizeof *of->weights);
-    if (of->weights == NULL)
-        return nf_fail_memory(err, text->path);
-    size_t k = 0;
+    n2p2_network networks[N2P2_NREADINGS];
+    const char *how[N2P2_NREADINGS];
+    size_t used = 0;
+    *out = (expected_weights){.n = n2p2_readings(p, e, networks, how), .least = SIZE_MAX};
+    for (int i = 0; i < out->n; i++) {
+        size_t n = out->count[i] = n2p2_count_weights(&networks[i], p->of[e].nfunctions);
+        out->least = n < out->least ? n : out->least;
+        out->most = n > out->most ? n : out->most;
+        used += (size_t)snprintf(out->text + used, sizeof out->text - used, "%s%zu", i == 0 ? "" : " or ", n);
+    }
+}
+
+typedef struct {
+    size_t n, capacity;
+    double *value;
+} number_list;
+
+static int read_numbers(nf_text *text, const expected_weights *expected, number_list *out, nf_error *err)
+{
+    int rc;
+    if (expected->least > strlen(text->at))
+        return nf_fail(err, NF_EFORMAT, "%s: far fewer numbers than the %s weights of the network in input.nn",
+                       text->path, expected->text);
     while ((rc = nf_text_next(text, "#", err)) > 0) {
-        if (k == of->nweights)
-            return nf_fail(err, NF_EFORMAT, "%s:%ld: more numbers than the %zu weights of the network in input.nn",
-                           text->path, text->line, of->nweights);
-        TRY(nf_text_number(text, 0, place_of(of, nodes, nlayers, k++), err));
+        if (out->n == expected->most)
+            return nf_fail(err, NF_EFORMAT, "%s:%ld: more numbers than the %s weights of the network in input.nn",
+                           text->path, text->line, expected->text);
+        if (NF_GROW(out->value, out->capacity, out->n + 1))
+            return nf_fail_memory(err, text->path);
+        TRY(nf_text_number(text, 0, &out->value[out->n++], err));
     }
     TRY(rc);
-    if (k < of->nweights)
-        return nf_fail(err, NF_EFORMAT, "%s: %zu weights, the network in input.nn has %zu", text->path, k,
-                       of->nweights);
+    for (int i = 0; i < expected->n; i++)
+        if (out->n == expected->count[i])
+            return 0;
+    return nf_fail(err, NF_EFORMAT, "%s: %zu weights, the network in input.nn has %s", text->path, out->n,
+                   expected->text);
+}
+
+/* normalize_nodes: what reaches a node is divided by the number of nodes before it, bias included. */
+static int place_weights(n2p2_potential *p, int e, const number_list *numbers, nf_error *err)
+{
+    n2p2_element *of = &p->of[e];
+    size_t nin;
+    of->nweights = numbers->n;
+    of->weights = nf_calloc(numbers->n, sizeof *of->weights);
+    if (of->weights == NULL)
+        return nf_fail_memory(err, "a network");
+    for (size_t k = 0; k < numbers->n; k++) {
+        double *place = place_of(of->weights, &of->network, of->nfunctions, k, &nin);
+        *place = p->normalize_nodes ? numbers->value[k] / (double)nin : numbers->value[k];
+    }
     return 0;
+}
+
+static int read_weights(n2p2_potential *p, nf_text *text, int e, nf_error *err)
+{
+    expected_weights expected;
+    number_list numbers = {0};
+    expect_weights(p, e, &expected);
+    int rc = read_numbers(text, &expected, &numbers, err);
+    if (rc == 0)
+        rc = n2p2_settle_network(p, e, numbers.n, err);
+    if (rc == 0)
+        rc = place_weights(p, e, &numbers, err);
+    nf_free(numbers.value);
+    return rc;
 }
 
 int n2p2_read_weights(n2p2_potential *p, nf_error *err)
@@ -150,6 +201,8 @@ void n2p2_free(n2p2_potential *p)
     for (int e = 0; e < 118; e++) {
         nf_free(p->of[e].functions);
         nf_free(p->of[e].scaling);
+        nf_free(p->of[e].own.lines);
+        nf_free(p->of[e].own.single);
         nf_free(p->of[e].weights);
     }
 }

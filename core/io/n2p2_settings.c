@@ -25,9 +25,14 @@ typedef int handler(reader *r);
 
 /* ---- helpers ---- */
 
+int n2p2_wrong(const nf_text *text, const char *what, nf_error *err)
+{
+    return nf_fail(err, NF_EFORMAT, "%s:%ld: %s: %s", text->path, text->line, text->word[0], what);
+}
+
 static int wrong(reader *r, const char *what)
 {
-    return nf_fail(r->err, NF_EFORMAT, "%s:%ld: %s: %s", r->text->path, r->text->line, r->text->word[0], what);
+    return n2p2_wrong(r->text, what, r->err);
 }
 
 static int number(reader *r, int i, double *out)
@@ -35,16 +40,16 @@ static int number(reader *r, int i, double *out)
     return nf_text_number(r->text, i, out, r->err);
 }
 
-static int element_of(reader *r, int i, int *index)
+int n2p2_element_word(const n2p2_potential *p, const nf_text *text, int i, int *index, nf_error *err)
 {
-    const char *symbol = r->text->word[i];
+    const char *symbol = text->word[i];
     int z = nf_element_number(symbol);
     if (z == 0)
-        return nf_fail(r->err, NF_EFORMAT, "%s:%ld: '%.20s' is not an element", r->text->path, r->text->line, symbol);
-    *index = nf_elements_find(&r->p->elements, z);
+        return nf_fail(err, NF_EFORMAT, "%s:%ld: '%.20s' is not an element", text->path, text->line, symbol);
+    *index = nf_elements_find(&p->elements, z);
     if (*index < 0)
-        return nf_fail(r->err, NF_EFORMAT, "%s:%ld: element %s is not in the line 'elements'", r->text->path,
-                       r->text->line, symbol);
+        return nf_fail(err, NF_EFORMAT, "%s:%ld: element %s is not in the line 'elements'", text->path, text->line,
+                       symbol);
     return 0;
 }
 
@@ -53,11 +58,13 @@ static int element_of(reader *r, int i, int *index)
 static int take_nnp_type(reader *r)
 {
     TRY(nf_text_require(r->text, 2, "nnp_type 2G-HDNNP", r->err));
+    static const char *const second_generation[] = {"2G-HDNNP", "2G", "2"};
     const char *type = r->text->word[1];
-    if (strcmp(type, "2G-HDNNP") != 0 && strcmp(type, "2") != 0)
-        return nf_fail(r->err, NF_EUNSUPPORTED, "%s:%ld: nnp_type %.20s is not supported yet (only 2G-HDNNP)",
-                       r->text->path, r->text->line, type);
-    return 0;
+    for (size_t i = 0; i < sizeof second_generation / sizeof *second_generation; i++)
+        if (strcmp(type, second_generation[i]) == 0)
+            return 0;
+    return nf_fail(r->err, NF_EUNSUPPORTED, "%s:%ld: %s %.20s is not supported yet (only 2G-HDNNP)", r->text->path,
+                   r->text->line, r->text->word[0], type);
 }
 
 static int take_number_of_elements(reader *r)
@@ -94,7 +101,10 @@ static int take_atom_energy(reader *r)
 {
     int e;
     TRY(nf_text_require(r->text, 3, "atom_energy El E", r->err));
-    TRY(element_of(r, 1, &e));
+    TRY(n2p2_element_word(r->p, r->text, 1, &e, r->err));
+    if (r->p->of[e].has_atom_energy)
+        nf_log_write(&r->p->log, NF_LOG_WARNING, "%s:%ld: atom_energy of %.20s again: the last one counts, as in n2p2",
+                     r->text->path, r->text->line, r->text->word[1]);
     r->p->of[e].has_atom_energy = true;
     return number(r, 2, &r->p->of[e].atom_energy);
 }
@@ -160,113 +170,62 @@ static int take_conv_length(reader *r)
     return r->p->conv_length > 1e-100 ? 0 : wrong(r, "must be positive");
 }
 
-static int take_hidden_layers(reader *r)
+static int take_normalize_nodes(reader *r)
 {
-    TRY(nf_text_require(r->text, 2, "global_hidden_layers_short N", r->err));
-    TRY(nf_text_integer(r->text, 1, &r->p->nhidden, r->err));
-    return r->p->nhidden >= 1 && r->p->nhidden < N2P2_MAX_LAYERS ? 0 : wrong(r, "not between 1 and 31");
-}
-
-static int take_nodes(reader *r)
-{
-    int n = r->text->nwords - 1;
-    if (n > N2P2_MAX_LAYERS)
-        return wrong(r, "too many layers");
-    for (int l = 0; l < n; l++) {
-        TRY(nf_text_integer(r->text, l + 1, &r->p->nodes[l], r->err));
-        if (r->p->nodes[l] < 1 || r->p->nodes[l] > 65536)
-            return wrong(r, "a layer must have 1 to 65536 nodes");
-    }
+    r->p->normalize_nodes = true;
     return 0;
 }
 
-static int take_activations(reader *r)
+static int take_global_layers(reader *r)
 {
-    int n = r->text->nwords - 1;
-    if (n > N2P2_MAX_LAYERS + 1)
-        return wrong(r, "too many layers");
-    for (int l = 0; l < n; l++) {
-        const char *letter = r->text->word[l + 1];
-        if (strlen(letter) != 1 || strchr("ltsprgcSeh", letter[0]) == NULL)
-            return nf_fail(r->err, NF_EUNSUPPORTED,
-                           "%s:%ld: unknown activation function '%.20s' (known: l t s p r g c "
-                           "S e h)",
-                           r->text->path, r->text->line, letter);
-        r->p->activations[l] = letter[0];
-    }
-    return 0;
+    return n2p2_take_global_layers(r->p, r->text, r->err);
 }
 
-static int check_function(reader *r, const n2p2_function *f)
+static int take_global_nodes(reader *r)
 {
-    if (!(f->rc > 0))
-        return wrong(r, "the cutoff radius must be positive");
-    if (f->type != 2 && !(f->zeta > 0))
-        return wrong(r, "zeta must be positive");
-    return 0;
+    return n2p2_take_global_nodes(r->p, r->text, r->err);
 }
 
-static int read_angular(reader *r, n2p2_function *f)
+static int take_global_activations(reader *r)
 {
-    int a, b;
-    TRY(nf_text_require(r->text, 9, "symfunction_short El 3|9 El1 El2 eta lambda zeta rc [rs]", r->err));
-    TRY(element_of(r, 3, &a));
-    TRY(element_of(r, 4, &b));
-    f->neighbour[0] = r->p->elements.number[a < b ? a : b];
-    f->neighbour[1] = r->p->elements.number[a < b ? b : a];
-    TRY(number(r, 5, &f->eta));
-    TRY(number(r, 6, &f->lambda));
-    TRY(number(r, 7, &f->zeta));
-    TRY(number(r, 8, &f->rc));
-    if (r->text->nwords > 9)
-        TRY(number(r, 9, &f->rs));
-    if (f->rs < 0) {
-        nf_log_write(&r->p->log, NF_LOG_WARNING,
-                     "%s:%ld: a negative shift of an angular function counts as 0, as in n2p2", r->text->path,
-                     r->text->line);
-        f->rs = 0;
-    }
-    return 0;
+    return n2p2_take_global_activations(r->p, r->text, r->err);
 }
 
-static int read_radial(reader *r, n2p2_function *f)
+static int take_element_layers(reader *r)
 {
-    int a;
-    TRY(nf_text_require(r->text, 7, "symfunction_short El 2 El1 eta rs rc", r->err));
-    TRY(element_of(r, 3, &a));
-    f->neighbour[0] = r->p->elements.number[a];
-    TRY(number(r, 4, &f->eta));
-    TRY(number(r, 5, &f->rs));
-    return number(r, 6, &f->rc);
+    return n2p2_take_element_layers(r->p, r->text, r->err);
 }
 
-static int take_symfunction(reader *r)
+static int take_element_nodes(reader *r)
 {
-    n2p2_function f = {.line = r->text->line};
-    int e;
-    TRY(nf_text_require(r->text, 3, "symfunction_short El type ...", r->err));
-    TRY(element_of(r, 1, &e));
-    TRY(nf_text_integer(r->text, 2, &f.type, r->err));
-    f.element = r->p->elements.number[e];
-    if (f.type != 2 && f.type != 3 && f.type != 9)
-        return nf_fail(r->err, NF_EUNSUPPORTED,
-                       "%s:%ld: symmetry functions of type %d are not supported (2, 3 and 9 are)", r->text->path,
-                       r->text->line, f.type);
-    TRY(f.type == 2 ? read_radial(r, &f) : read_angular(r, &f));
-    TRY(check_function(r, &f));
-    n2p2_element *of = &r->p->of[e];
-    if (NF_GROW(of->functions, of->cap_functions, of->nfunctions + 1))
-        return nf_fail_memory(r->err, "symmetry functions");
-    of->functions[of->nfunctions++] = f;
-    return 0;
+    return n2p2_take_element_nodes(r->p, r->text, r->err);
+}
+
+static int take_element_activations(reader *r)
+{
+    return n2p2_take_element_activations(r->p, r->text, r->err);
+}
+
+static int take_function(reader *r)
+{
+    return n2p2_take_function(r->p, r->text, r->err);
 }
 
 /* ---- keywords that are not supported ---- */
 
 static int refuse(reader *r)
 {
-    return nf_fail(r->err, NF_EUNSUPPORTED, "%s:%ld: the keyword %.40s would change the numbers and is not supported",
-                   r->text->path, r->text->line, r->text->word[0]);
+    return nf_fail(r->err, NF_EUNSUPPORTED,
+                   "%s:%ld: the keyword %.40s would change the numbers and is not supported yet", r->text->path,
+                   r->text->line, r->text->word[0]);
+}
+
+/* Lines of an electrostatic part, which RuNNer computes if the file says use_electrostatics and nearfar not at all. */
+static int leave_electrostatics(reader *r)
+{
+    nf_log_write(&r->p->log, NF_LOG_WARNING, "%s:%ld: %.40s has no effect without use_electrostatics", r->text->path,
+                 r->text->line, r->text->word[0]);
+    return 0;
 }
 
 /* RuNNer: 1 is one network an element, 2 is pair networks. */
@@ -302,31 +261,39 @@ static const struct {
     {"mean_energy", take_mean_energy, ONCE},
     {"conv_energy", take_conv_energy, ONCE},
     {"conv_length", take_conv_length, ONCE},
-    {"global_hidden_layers_short", take_hidden_layers, ONCE},
-    {"global_nodes_short", take_nodes, ONCE},
-    {"global_activation_short", take_activations, ONCE},
-    {"symfunction_short", take_symfunction, AFTER_ELEMENTS},
-    {"symfunction", take_symfunction, AFTER_ELEMENTS},
+    {"normalize_nodes", take_normalize_nodes, 0},
+    {"global_hidden_layers_short", take_global_layers, ONCE},
+    {"global_nodes_short", take_global_nodes, ONCE},
+    {"global_nodes_short_atomic", take_global_nodes, ONCE},
+    {"global_activation_short", take_global_activations, ONCE},
+    {"element_hidden_layers_short", take_element_layers, AFTER_ELEMENTS},
+    {"element_nodes_short", take_element_nodes, AFTER_ELEMENTS},
+    {"element_activation_short", take_element_activations, AFTER_ELEMENTS},
+    {"symfunction_short", take_function, AFTER_ELEMENTS},
+    {"symfunction", take_function, AFTER_ELEMENTS},
     {"nn_type_short", take_nn_type, 0},
     /* would change numbers */
-    {"normalize_nodes", refuse, 0},
-    {"element_hidden_layers_short", refuse, 0},
-    {"element_nodes_short", refuse, 0},
-    {"element_activation_short", refuse, 0},
     {"global_symfunction_short", refuse, 0},
     {"element_symfunction_short", refuse, 0},
     {"element_pairsymfunction_short", refuse, 0},
+    {"global_pairsymfunction_short", refuse, 0},
     {"pairsymfunction_short", refuse, 0},
-    {"symfunction_electrostatic", refuse, 0},
-    {"symfunction_elec", refuse, 0},
+    {"cutoff_alpha", refuse, 0},
+    {"inner_cutoff_ratio", refuse, 0},
     {"use_electrostatics", refuse, 0},
     {"use_electrostatic_nn", refuse, 0},
-    {"electrostatic_type", refuse, 0},
-    {"nn_type_elec", refuse, 0},
-    {"fixed_charge", refuse, 0},
+    {"use_gaussian_charges", refuse, 0},
+    {"use_hamiltonian", refuse, 0},
     {"use_vdw", refuse, 0},
     {"vdw_type", refuse, 0},
-    {"use_gaussian_charges", refuse, 0},
+    /* nothing without electrostatics */
+    {"electrostatic_type", leave_electrostatics, 0},
+    {"nn_type_elec", leave_electrostatics, 0},
+    {"fixed_charge", leave_electrostatics, 0},
+    {"symfunction_electrostatic", leave_electrostatics, 0},
+    {"symfunction_elec", leave_electrostatics, 0},
+    {"element_symfunction_electrostatic", leave_electrostatics, 0},
+    {"global_symfunction_electrostatic", leave_electrostatics, 0},
     /* training, data and output */
     {"conv_charge", NULL, 0}, /* charges only */
     {"random_seed", NULL, 0},
@@ -379,6 +346,9 @@ static const struct {
     {"global_hidden_layers_electrostatic", NULL, 0},
     {"global_nodes_electrostatic", NULL, 0},
     {"global_activation_electrostatic", NULL, 0},
+    {"element_hidden_layers_electrostatic", NULL, 0},
+    {"element_nodes_electrostatic", NULL, 0},
+    {"element_activation_electrostatic", NULL, 0},
     {"global_hidden_layers_pair", NULL, 0},
     {"global_nodes_pair", NULL, 0},
     {"global_activation_pair", NULL, 0},
@@ -446,31 +416,7 @@ static int read_pass(reader *r, long seen[NKEYWORDS], int pass)
     return rc;
 }
 
-/* ---- order and completeness ---- */
-
-static int ascending(double a, double b)
-{
-    return (a > b) - (a < b);
-}
-
-/* n2p2's order: type, cutoff radius, eta, rs, zeta, lambda, neighbours. */
-static int sorted_order(const void *pa, const void *pb)
-{
-    const n2p2_function *a = pa, *b = pb;
-    const double keys[][2] = {{a->type, b->type},
-                              {a->rc, b->rc},
-                              {a->eta, b->eta},
-                              {a->rs, b->rs},
-                              {a->zeta, b->zeta},
-                              {a->lambda, b->lambda},
-                              {a->neighbour[0], b->neighbour[0]},
-                              {a->neighbour[1], b->neighbour[1]},
-                              {(double)a->line, (double)b->line}};
-    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
-        if (keys[k][0] != keys[k][1])
-            return ascending(keys[k][0], keys[k][1]);
-    return 0;
-}
+/* ---- completeness ---- */
 
 static bool seen_word(const long seen[NKEYWORDS], const char *word)
 {
@@ -492,24 +438,6 @@ static int check_elements(reader *r, const long seen[NKEYWORDS])
     return 0;
 }
 
-static int check_network(reader *r, const long seen[NKEYWORDS])
-{
-    static const char *const needed[] = {"global_hidden_layers_short", "global_nodes_short", "global_activation_short"};
-    n2p2_potential *p = r->p;
-    for (int i = 0; i < 3; i++)
-        if (!seen_word(seen, needed[i]))
-            return missing(r, needed[i]);
-    for (int l = 0; l < p->nhidden; l++)
-        if (p->nodes[l] < 1)
-            return nf_fail(r->err, NF_EFORMAT, "%s: global_nodes_short has fewer than %d values", r->text->path,
-                           p->nhidden);
-    if (strlen(p->activations) < (size_t)p->nhidden + 1)
-        return nf_fail(r->err, NF_EFORMAT, "%s: global_activation_short has fewer than %d letters", r->text->path,
-                       p->nhidden + 1);
-    p->activations[p->nhidden + 1] = '\0';
-    return 0;
-}
-
 static int check_normalisation(reader *r, const long seen[NKEYWORDS])
 {
     bool mean = seen_word(seen, "mean_energy"), energy = seen_word(seen, "conv_energy"),
@@ -523,15 +451,13 @@ static int check_normalisation(reader *r, const long seen[NKEYWORDS])
                              : "conv_length");
 }
 
-static int sort_functions(reader *r)
+/* Compact functions have no cutoff function. */
+static int check_cutoff_type(reader *r)
 {
-    for (int e = 0; e < r->p->elements.n; e++) {
-        n2p2_element *of = &r->p->of[e];
-        if (of->nfunctions == 0)
-            return nf_fail(r->err, NF_EFORMAT, "%s: element %s has no symmetry functions", r->text->path,
-                           nf_element_symbol(r->p->elements.number[e]));
-        qsort(of->functions, of->nfunctions, sizeof *of->functions, sorted_order);
-    }
+    for (int e = 0; e < r->p->elements.n; e++)
+        for (size_t k = 0; k < r->p->of[e].nfunctions; k++)
+            if (!n2p2_is_compact(r->p->of[e].functions[k].type) && r->p->cutoff_type < 0)
+                return missing(r, "cutoff_type");
     return 0;
 }
 
@@ -540,14 +466,13 @@ static int read_both(reader *r, const char *path)
     long seen[NKEYWORDS] = {0};
     TRY(read_pass(r, seen, 0));
     TRY(check_elements(r, seen));
-    if (!seen_word(seen, "cutoff_type"))
-        return missing(r, "cutoff_type");
-    TRY(check_network(r, seen));
     TRY(check_normalisation(r, seen));
     nf_text_close(r->text);
     TRY(nf_text_open(r->text, path, r->err));
     TRY(read_pass(r, seen, 1));
-    return sort_functions(r);
+    TRY(check_cutoff_type(r));
+    TRY(n2p2_check_networks(r->p, path, r->err));
+    return n2p2_sort_functions(r->p, path, r->err);
 }
 
 int n2p2_read_settings(n2p2_potential *p, nf_error *err)
@@ -558,6 +483,7 @@ int n2p2_read_settings(n2p2_potential *p, nf_error *err)
         return nf_fail_memory(err, "input.nn");
     snprintf(path, sizeof path, "%s/input.nn", p->folder);
     p->conv_energy = p->conv_length = p->scale_max = 1;
+    p->cutoff_type = -1;
     reader r = {p, text, err, 0};
     int rc = nf_text_open(text, path, err);
     if (rc == 0)

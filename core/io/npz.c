@@ -16,7 +16,7 @@
 
 enum {
     HEADER = 192,         /* bytes of an .npy header: a multiple of 64 that holds the longest one */
-    IN_MEMORY = 1 << 18,  /* bytes of an array before it goes to a file */
+    IN_MEMORY = 1 << 17,  /* bytes of an array before they go to a file */
     DOS_1980 = 1 << 5 | 1 /* 1 January 1980 */
 };
 
@@ -31,14 +31,16 @@ struct nf_npz_array {
     char *name; /* with .npy */
     char type[32];
     bool scalar; /* one row, no dimensions */
+    bool compressed;
     size_t ntail, tail[NF_NPZ_MAX_TAIL], row_bytes, nrows;
-    char *data; /* header and rows, or NULL after they went to the file */
+    char *data; /* header and rows; what is not in the file yet, if there is one */
     size_t length, capacity;
     FILE *file;
 };
 
 struct nf_npz {
-    char *target;
+    char *path;       /* for messages */
+    char *target;     /* what it stands for */
     nf_error failure; /* the first one */
     size_t n, capacity;
     nf_npz_array **arrays;
@@ -51,7 +53,7 @@ static int fail(nf_npz *npz, nf_error *err, int code, const char *what, const ch
     if (code == NF_ENOMEM)
         nf_fail_memory(&failure, "arrays");
     else
-        nf_fail(&failure, code, "%.150s: %s: %.60s", npz->target, what, why);
+        nf_fail(&failure, code, "%.150s: %s: %.60s", npz->path, what, why);
     if (npz->failure.code == 0)
         npz->failure = failure;
     if (err != NULL)
@@ -62,6 +64,12 @@ static int fail(nf_npz *npz, nf_error *err, int code, const char *what, const ch
 static int fail_memory(nf_npz *npz, nf_error *err)
 {
     return fail(npz, err, NF_ENOMEM, NULL, NULL);
+}
+
+/* Says what errno is about. */
+static int fail_file(nf_npz *npz, nf_error *err, const char *what)
+{
+    return errno == ENOMEM ? fail_memory(npz, err) : fail(npz, err, NF_EIO, what, strerror(errno));
 }
 
 /* ---- creating ---- */
@@ -94,12 +102,13 @@ static int try_place(nf_npz *npz, const char *path, nf_error *err)
     struct stat is;
     if (strcmp(path, "-") == 0 || (stat(path, &is) == 0 && !S_ISREG(is.st_mode)))
         return nf_fail(err, NF_EINVAL, "%s: arrays can only be written to an ordinary file", path);
+    npz->path = nf_strdup(path);
     npz->target = nf_outfile_target(path);
-    if (npz->target == NULL)
+    if (npz->path == NULL || npz->target == NULL)
         return nf_fail_memory(err, "arrays");
     FILE *file = nameless_file(npz->target);
     if (file == NULL)
-        return nf_fail(err, NF_EIO, "%s: cannot create: %s", path, strerror(errno));
+        return fail_file(npz, err, "cannot create");
     fclose(file);
     return 0;
 }
@@ -131,6 +140,7 @@ void nf_npz_discard(nf_npz *npz)
         nf_free(array);
     }
     nf_free(npz->arrays);
+    nf_free(npz->path);
     nf_free(npz->target);
     nf_free(npz);
 }
@@ -178,17 +188,28 @@ int nf_npz_add(nf_npz *npz, nf_npz_array **out, const char *name, nf_npz_type ty
     return 0;
 }
 
-/* From memory to a file. */
-static int open_file(nf_npz_array *array, nf_error *err)
+void nf_npz_compress(nf_npz_array *array)
 {
-    array->file = nameless_file(array->npz->target);
+    array->compressed = true;
+}
+
+static int write_file(nf_npz_array *array, const void *data, size_t bytes, nf_error *err)
+{
+    if (fwrite(data, 1, bytes, array->file) == bytes)
+        return 0;
+    return fail_file(array->npz, err, "cannot write to a file beside it");
+}
+
+/* From memory to the file. */
+static int flush(nf_npz_array *array, nf_error *err)
+{
     if (array->file == NULL)
-        return fail(array->npz, err, NF_EIO, "cannot create a file beside it", strerror(errno));
-    if (fwrite(array->data, 1, array->length, array->file) != array->length)
-        return fail(array->npz, err, NF_EIO, "cannot write to a file beside it", strerror(errno));
-    nf_free(array->data);
-    array->data = NULL;
-    return 0;
+        array->file = nameless_file(array->npz->target);
+    if (array->file == NULL)
+        return fail_file(array->npz, err, "cannot create a file beside it");
+    size_t length = array->length;
+    array->length = 0;
+    return write_file(array, array->data, length, err);
 }
 
 int nf_npz_append(nf_npz_array *array, size_t nrows, const void *data, nf_error *err)
@@ -197,12 +218,10 @@ int nf_npz_append(nf_npz_array *array, size_t nrows, const void *data, nf_error 
     array->nrows += nrows;
     if (bytes == 0)
         return 0;
-    if (array->file == NULL && array->length + bytes > IN_MEMORY)
-        TRY(open_file(array, err));
-    if (array->file != NULL)
-        return fwrite(data, 1, bytes, array->file) == bytes
-                   ? 0
-                   : fail(array->npz, err, NF_EIO, "cannot write to a file beside it", strerror(errno));
+    if (array->length + bytes > IN_MEMORY)
+        TRY(flush(array, err));
+    if (bytes > IN_MEMORY)
+        return write_file(array, data, bytes, err);
     if (NF_GROW(array->data, array->capacity, array->length + bytes))
         return fail_memory(array->npz, err);
     memcpy(array->data + array->length, data, bytes);
@@ -265,6 +284,7 @@ int nf_npz_strings(nf_npz *npz, const char *name, size_t n, const char *const te
     }
     snprintf(array->type, sizeof array->type, ORDER "U%zu", longest);
     array->row_bytes = longest * sizeof *row;
+    nf_npz_compress(array);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = append_string(array, row, text[i], err);
@@ -300,6 +320,15 @@ static void make_header(const nf_npz_array *array, char out[HEADER + 1])
     out[HEADER - 1] = '\n';
 }
 
+/* Writes what stdio still holds, too. */
+static int go_to_beginning(nf_npz_array *array, nf_error *err)
+{
+    if (fseeko(array->file, 0, SEEK_SET) == 0)
+        return 0;
+    return fail_file(array->npz, err, "cannot write to a file beside it");
+}
+
+/* The file, if there is one, is complete then and at its beginning. */
 static int write_header(nf_npz_array *array, nf_error *err)
 {
     char header[HEADER + 1];
@@ -308,10 +337,10 @@ static int write_header(nf_npz_array *array, nf_error *err)
         memcpy(array->data, header, HEADER);
         return 0;
     }
-    if (fseeko(array->file, 0, SEEK_SET) != 0 || fwrite(header, 1, HEADER, array->file) != HEADER ||
-        fflush(array->file) != 0)
-        return fail(array->npz, err, NF_EIO, "cannot write to a file beside it", strerror(errno));
-    return 0;
+    TRY(flush(array, err));
+    TRY(go_to_beginning(array, err));
+    TRY(write_file(array, header, HEADER, err));
+    return go_to_beginning(array, err);
 }
 
 /* What libzip reads the array from; owns the file then. */
@@ -330,7 +359,7 @@ static int fail_zip(nf_npz *npz, zip_t *zip, nf_error *err)
     return fail(npz, err, NF_EIO, "cannot write", zip_error_strerror(zip_get_error(zip)));
 }
 
-static int add_entry(nf_npz_array *array, zip_t *zip, bool compressed, nf_error *err)
+static int add_entry(nf_npz_array *array, zip_t *zip, nf_error *err)
 {
     enum { ORDINARY_FILE = 0100644, FASTEST = 1 };
     TRY(write_header(array, err));
@@ -344,14 +373,15 @@ static int add_entry(nf_npz_array *array, zip_t *zip, bool compressed, nf_error 
         return NF_EIO;
     }
     zip_uint64_t entry = (zip_uint64_t)index;
-    if (zip_set_file_compression(zip, entry, compressed ? ZIP_CM_DEFLATE : ZIP_CM_STORE, compressed ? FASTEST : 0) ||
+    if (zip_set_file_compression(zip, entry, array->compressed ? ZIP_CM_DEFLATE : ZIP_CM_STORE,
+                                 array->compressed ? FASTEST : 0) ||
         zip_file_set_dostime(zip, entry, 0, DOS_1980, 0) ||
         zip_file_set_external_attributes(zip, entry, 0, ZIP_OPSYS_UNIX, (zip_uint32_t)ORDINARY_FILE << 16))
         return fail_zip(array->npz, zip, err);
     return 0;
 }
 
-static int write_archive(nf_npz *npz, bool compressed, nf_error *err)
+static int write_archive(nf_npz *npz, nf_error *err)
 {
     int code;
     zip_t *zip = zip_open(npz->target, ZIP_CREATE | ZIP_TRUNCATE, &code);
@@ -364,7 +394,7 @@ static int write_archive(nf_npz *npz, bool compressed, nf_error *err)
     }
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < npz->n; i++)
-        rc = add_entry(npz->arrays[i], zip, compressed, err);
+        rc = add_entry(npz->arrays[i], zip, err);
     if (rc == 0 && zip_close(zip) == 0)
         return 0;
     if (rc == 0)
@@ -373,13 +403,13 @@ static int write_archive(nf_npz *npz, bool compressed, nf_error *err)
     return rc;
 }
 
-int nf_npz_close(nf_npz *npz, bool compressed, nf_error *err)
+int nf_npz_close(nf_npz *npz, nf_error *err)
 {
     int rc = npz->failure.code;
     if (rc != 0 && err != NULL)
         *err = npz->failure;
     if (rc == 0)
-        rc = write_archive(npz, compressed, err);
+        rc = write_archive(npz, err);
     nf_npz_discard(npz);
     return rc;
 }

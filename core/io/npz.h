@@ -32,15 +32,18 @@ int nf_npz_create(nf_npz **out, const char *path, nf_error *err);
  *  most NF_NPZ_MAX_TAIL. The key in numpy is `name`. */
 int nf_npz_add(nf_npz *npz, nf_npz_array **out, const char *name, nf_npz_type type, size_t ntail, const size_t *tail,
                nf_error *err);
+/** Has the array deflated in the archive. That pays where there are many zeros or whole numbers: random mantissas of
+ *  doubles shrink by less than a twentieth. Strings are always deflated. */
+void nf_npz_compress(nf_npz_array *array);
 /** Rows at the end. After a failure the archive cannot be completed. */
 int nf_npz_append(nf_npz_array *array, size_t nrows, const void *data, nf_error *err);
 /** A string, without dimensions: str(file[name]). UTF-8; what is not becomes U+FFFD. */
 int nf_npz_string(nf_npz *npz, const char *name, const char *text, nf_error *err);
 /** An array of n strings. */
 int nf_npz_strings(nf_npz *npz, const char *name, size_t n, const char *const text[], nf_error *err);
-/** Writes the archive, compressed or not, and frees npz. After any failure, also an earlier one of another call, what
- *  was at `path` before is untouched. */
-int nf_npz_close(nf_npz *npz, bool compressed, nf_error *err);
+/** Writes the archive and frees npz. After any failure, also an earlier one of another call, what was at `path` before
+ *  is untouched. */
+int nf_npz_close(nf_npz *npz, nf_error *err);
 /** Frees npz and leaves no file; NULL is fine. */
 void nf_npz_discard(nf_npz *npz);
 

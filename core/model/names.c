@@ -2,8 +2,8 @@
  *
  * names.c - descriptor values by name, from the model's spec: "G2 O eta=0.5 rs=0 rc=6.35 inner=0 cutoff=poly2".
  *
- * Whatever numbers and words an entry of "functions" has besides its element, type and neighbours are named in the
- * order of the spec. The order of the entries of an element is the order of its values.
+ * Whatever numbers, words and flags an entry of "functions" has besides its element, type and neighbours are named in
+ * the order of the spec. The order of the entries of an element is the order of its values.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -51,12 +51,17 @@ static void say_value(words *w, const char *key, const json_t *value)
         say(w, " %s=%.6g", key, json_number_value(value));
     else if (json_is_string(value))
         say(w, " %s=%s", key, json_string_value(value));
+    else if (json_is_true(value))
+        say(w, " %s", key);
 }
 
 static void say_function(words *w, const json_t *function)
 {
-    const json_t *neighbours = json_object_get(function, "neighbours");
-    say(w, "G%d", (int)json_integer_value(json_object_get(function, "type")));
+    const json_t *neighbours = json_object_get(function, "neighbours"), *type = json_object_get(function, "type");
+    if (json_is_string(type))
+        say(w, "%s", json_string_value(type));
+    else
+        say(w, "G%d", (int)json_integer_value(type));
     for (size_t i = 0; i < json_array_size(neighbours); i++) {
         const char *symbol = json_string_value(json_array_get(neighbours, i));
         say(w, " %s", symbol == NULL ? "?" : symbol);

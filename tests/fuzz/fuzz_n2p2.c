@@ -3,7 +3,8 @@
  * fuzz_n2p2.c - any three texts as input.nn, scaling.data and weights.001.data (also of O) are either refused with a
  * message or a model that evaluates a dimer without harm.
  *
- * An input is the three texts with a line "%%" between them; what is missing is taken from a good potential.
+ * An input is the three texts with a line "%%" between them; what is missing is taken from a good potential. Words for
+ * the fuzzer: -dict=tests/fuzz/n2p2.dict
  */
 #include <math.h>
 #include <stdint.h>

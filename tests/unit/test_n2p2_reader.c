@@ -139,15 +139,66 @@ static const defect defects[] = {
     {"input.nn", "H 2 O 0.1 0.0 6.0", "H 2 O 1e999 0.0 6.0", NF_EFORMAT, {"input.nn:10", NULL}},
     {"input.nn", "H 2 O 0.1 0.0 6.0", "H 2 O 0.1 0.0 0.0", NF_EFORMAT, {"input.nn:10", "cutoff"}},
     {"input.nn", "H 2 O 0.1 0.0 6.0", "H 2 O 0.1 0.0 -6.0", NF_EFORMAT, {"input.nn:10", "cutoff"}},
-    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 12 0.1 0.0 6.0", NF_EUNSUPPORTED, {"input.nn:10", "12"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 4 O 0.1 0.0 6.0", NF_EUNSUPPORTED, {"input.nn:10", "type 4"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 12 0.1 0.0", NF_EFORMAT, {"input.nn:10", "El 12 eta rs rc"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 13 0.1 0.0 1.0 0.0 6.0", NF_EFORMAT, {"input.nn:10", "zeta"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 13 0.1 0.0 1.0 1.0", NF_EFORMAT, {"input.nn:10", "lambda zeta rc"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 20 O 0.0 6.0", NF_EFORMAT, {"input.nn:10", "subtype"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 20 C 0.0 6.0 p2", NF_EFORMAT, {"input.nn:10", "C"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 20 O 6.0 6.0 p2", NF_EFORMAT, {"input.nn:10", "rl"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 20 O 0.0 nan p2", NF_EFORMAT, {"input.nn:10", "nan"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 20 O -6.0 -1.0 p2", NF_EFORMAT, {"input.nn:10", "cutoff radius"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 20 O 0.0 6.0 p5", NF_EFORMAT, {"input.nn:10", "'p5'"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 20 O 0.0 6.0 p2b", NF_EFORMAT, {"input.nn:10", "'p2b'"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 20 O 0.0 6.0 p2aa", NF_EFORMAT, {"input.nn:10", "'p2aa'"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 20 O 0.0 6.0 c", NF_EFORMAT, {"input.nn:10", "'c'"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 20 O 0.0 6.0 expo", NF_EFORMAT, {"input.nn:10", "'expo'"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 23 6.0 p2", NF_EFORMAT, {"input.nn:10", "El 23 rl rc subtype"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 21 O 0.0 6.0 0 180 p2", NF_EFORMAT, {"input.nn:10", NULL}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 22 O H 0.0 6.0 90 90 p2", NF_EFORMAT, {"input.nn:10", "left"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 22 O H 0.0 6.0 -10 60 p2", NF_EFORMAT, {"input.nn:10", "centred"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 24 0.0 6.0 100 190 p2", NF_EFORMAT, {"input.nn:10", "centred"}},
+    {"input.nn", "H 2 O 0.1 0.0 6.0", "H 25 0.0 6.0 -190 190 p2", NF_EFORMAT, {"input.nn:10", "centred"}},
     {"input.nn", "H 2 O 0.1 0.0 6.0", "H x O 0.1 0.0 6.0", NF_EFORMAT, {"input.nn:10", "'x'"}},
     {"input.nn", "1.0 1.0 6.0", "1.0 0.0 6.0", NF_EFORMAT, {"input.nn:12", "zeta"}},
     {"input.nn", "1.0 1.0 6.0", "1.0 1.0", NF_EFORMAT, {"input.nn:12", NULL}},
     {"input.nn", "symfunction_short O 3 H H 0.05 1.0 1.0 6.0\n", "", NF_EFORMAT, {"element O", NULL}},
-    {"input.nn", NULL, "normalize_nodes\n", NF_EUNSUPPORTED, {"input.nn:13", "normalize_nodes"}},
-    {"input.nn", NULL, "element_nodes_short H 1 5\n", NF_EUNSUPPORTED, {"input.nn:13", "element_nodes_short"}},
-    {"input.nn", NULL, "nnp_type 4G-HDNNP\n", NF_EUNSUPPORTED, {"input.nn:13", "4G"}},
-    {"input.nn", NULL, "use_electrostatics\n", NF_EUNSUPPORTED, {"input.nn:13", NULL}},
+    {"input.nn", NULL, "element_nodes_short H 1 5\n", NF_EFORMAT, {"weights.001.data", "has 21"}},
+    {"input.nn", NULL, "element_nodes_short H 2 2 2\n", NF_EFORMAT, {"input.nn:13", "hidden layers of H"}},
+    {"input.nn", NULL, "element_nodes_short H 0\n", NF_EFORMAT, {"input.nn:13", "1 to 65536"}},
+    {"input.nn", NULL, "element_nodes_short H two\n", NF_EFORMAT, {"input.nn:13", "two"}},
+    {"input.nn", NULL, "element_nodes_short\n", NF_EFORMAT, {"input.nn:13", NULL}},
+    {"input.nn", NULL, "element_nodes_short C 2\n", NF_EFORMAT, {"input.nn:13", "C"}},
+    {"input.nn", NULL, "element_hidden_layers_short H 2\n", NF_EFORMAT, {"numbers of nodes", "layers of H"}},
+    {"input.nn", NULL, "element_hidden_layers_short H 0\n", NF_EFORMAT, {"input.nn:13", NULL}},
+    {"input.nn",
+     NULL,
+     "element_hidden_layers_short H 1\nelement_hidden_layers_short H 1\n",
+     NF_EFORMAT,
+     {"input.nn:14", "second line"}},
+    {"input.nn",
+     NULL,
+     "element_hidden_layers_short H 2\nelement_nodes_short H 2 1\n",
+     NF_EFORMAT,
+     {"weights.001.data", NULL}},
+    {"input.nn", NULL, "element_activation_short H t\n", NF_EFORMAT, {"input.nn:13", "2 letters"}},
+    {"input.nn", NULL, "element_activation_short H t q\n", NF_EUNSUPPORTED, {"input.nn:13", "'q'"}},
+    {"input.nn",
+     NULL,
+     "element_activation_short H t l\nelement_activation_short H t l\n",
+     NF_EFORMAT,
+     {"input.nn:14", "second line"}},
+    {"input.nn", NULL, "element_activation_short H 1 2 s\n", NF_EUNSUPPORTED, {"input.nn:13", "within a layer"}},
+    {"input.nn", NULL, "element_activation_short H 1 3 s\n", NF_EFORMAT, {"input.nn:13", "node 3 of 2"}},
+    {"input.nn", NULL, "element_activation_short H 3 1 s\n", NF_EFORMAT, {"input.nn:13", "layer 3"}},
+    {"input.nn", NULL, "element_activation_short H 1 1\n", NF_EFORMAT, {"input.nn:13", "letter"}},
+    {"input.nn", NULL, "nnp_type 4G-HDNNP\n", NF_EUNSUPPORTED, {"input.nn:13", "4G-HDNNP is not supported yet"}},
+    {"input.nn", NULL, "nnp_type Q-HDNNP\n", NF_EUNSUPPORTED, {"input.nn:13", "not supported yet"}},
+    {"input.nn", NULL, "nnp_gen 10\n", NF_EUNSUPPORTED, {"input.nn:13", "nnp_gen 10"}},
+    {"input.nn", NULL, "use_electrostatics\n", NF_EUNSUPPORTED, {"input.nn:13", "not supported yet"}},
+    {"input.nn", NULL, "use_vdw\n", NF_EUNSUPPORTED, {"input.nn:13", "not supported yet"}},
+    {"input.nn", NULL, "global_symfunction_short 2 0.1 0.0 6.0\n", NF_EUNSUPPORTED, {"input.nn:13", NULL}},
+    {"input.nn", NULL, "nn_type_short 2\n", NF_EUNSUPPORTED, {"input.nn:13", NULL}},
     /* scaling.data */
     {"scaling.data", "2 1 0.0 3.0 1.0 0.5\n", "", NF_EFORMAT, {"scaling.data", "element 2"}},
     {"scaling.data", "1 2 0.0 2.0 1.0 0.5\n", "", NF_EFORMAT, {"scaling.data", "function 2"}},
@@ -241,6 +292,20 @@ static const struct {
     {"input.nn", NULL, "\n\n# no newline at the end"},
     {"input.nn", "O 3 H H 0.05 1.0 1.0 6.0", "O 3 H H 0.05 1.0 1.0 6.0 0.0"},
     {"input.nn", "atom_energy H -0.5\n", "atom_energy H -0.5\natom_energy O 0\n"},
+    {"input.nn", NULL, "nnp_gen 2G\n"},
+    {"input.nn", NULL, "electrostatic_type 1\nfixed_charge H 0.4\nelement_nodes_electrostatic H 3\n"},
+    {"input.nn", "global_nodes_short 2", "global_nodes_short_atomic 2"},
+    {"input.nn", "global_nodes_short 2", "global_nodes_short 2 7"},
+    {"input.nn", NULL, "element_hidden_layers_short H 1\nelement_nodes_short H 2\nelement_activation_short H t l\n"},
+    {"input.nn", "global_nodes_short 2", "global_nodes_short 5\nelement_nodes_short H 2\nelement_nodes_short O 1 2"},
+    {"input.nn", NULL, "element_nodes_short H 9\n"},        /* n2p2 leaves the last hidden layer, */
+    {"input.nn", NULL, "element_activation_short H t s\n"}, /* and the letter of the output */
+    {"input.nn", "activation_short t l",
+     "activation_short s l\nelement_activation_short H t l\n"
+     "element_activation_short O 1 1 t\nelement_activation_short O 1 2 t"},
+    {"input.nn", "activation_short t l",
+     "activation_short t t\nelement_activation_short H 2 1 l\n"
+     "element_activation_short O 2 1 l"},
     {"scaling.data", "2 1 0.0 3.0 1.0 0.5\n", " 2 1 0.0 3.0 1.0\n\n# no sigma\n"},
     {"scaling.data", NULL, "-0.5 0.25\n"}, /* RuNNer's last line */
     {"weights.001.data", "0.3\n", " 3.0E-1 a 3 0 1 1 1\n"},
@@ -286,28 +351,238 @@ START_TEST(windows_lines)
 }
 END_TEST
 
-static void keep_message(void *ctx, int level, const char *message)
+/* What is changed in input.nn, and what exactly one warning says about it. */
+static const struct {
+    const char *from, *to, *words[2];
+} doubtful[] = {
+    {NULL, "no_such_keyword 1\n", {"input.nn:13", "no_such_keyword"}},
+    {NULL, "atom_energy H -1\n", {"input.nn:13", "the last one counts"}},
+    {NULL, "element_nodes_short H 9\n", {"input.nn:13", "write 2 as its last number"}},
+    {NULL, "element_activation_short H t s\n", {"input.nn:13", "write 'l'"}},
+    {NULL, "fixed_charge H 0.4\n", {"input.nn:13", "use_electrostatics"}},
+    {"nodes_short 2", "nodes_short 2 2", {"input.nn", "more values"}},
+    {"1.0 1.0 6.0", "1.0 1.0 6.0 -0.5", {"input.nn:12", "negative shift"}},
+    {"H 2 O 0.1 0.0 6.0", "H 2 O 0.1 0.0 6.0 0.5", {"input.nn:10", "ignored"}},
+    {"H 2 O 0.1 0.0 6.0", "H 20 O 0.0 6.0 ea", {"input.nn:10", "'ea'"}},
+};
+
+typedef struct {
+    int n;
+    char last[512];
+} warnings;
+
+static void keep_warning(void *ctx, int level, const char *message)
 {
-    if (level == NF_LOG_WARNING)
-        snprintf(ctx, 512, "%s", message);
+    warnings *w = ctx;
+    if (level != NF_LOG_WARNING)
+        return;
+    w->n++;
+    snprintf(w->last, sizeof w->last, "%s", message);
 }
 
-START_TEST(unknown_keyword_warns)
+static nf_model *load_with_warnings(const char *folder, warnings *w)
 {
-    char message[512] = "";
-    const char *path;
-    scratch s;
     nf_model *model;
+    nf_error err = {0};
     nf_model_opts opts = NF_MODEL_OPTS_INIT;
-    opts.log = keep_message;
-    opts.log_ctx = message;
+    opts.log = keep_warning;
+    opts.log_ctx = w;
+    *w = (warnings){0};
+    ck_assert_msg(nf_model_load(&model, 1, &folder, &opts, &err) == 0, "%s", err.msg);
+    return model;
+}
+
+START_TEST(one_warning)
+{
+    warnings w;
+    scratch s;
     scratch_begin(&s);
-    path = s.path;
     write_good(s.path);
-    change(s.path, "input.nn", NULL, "no_such_keyword 1\n");
-    ck_assert_int_eq(nf_model_load(&model, 1, &path, &opts, NULL), 0);
-    ck_assert(strstr(message, "input.nn:13") != NULL && strstr(message, "no_such_keyword") != NULL);
-    nf_model_free(model);
+    nf_model_free(load_with_warnings(s.path, &w));
+    ck_assert_int_eq(w.n, 0);
+    change(s.path, "input.nn", doubtful[_i].from, doubtful[_i].to);
+    nf_model_free(load_with_warnings(s.path, &w));
+    ck_assert_int_eq(w.n, 1);
+    for (int k = 0; k < 2; k++)
+        ck_assert_msg(strstr(w.last, doubtful[_i].words[k]) != NULL, "'%s' is not in '%s'", doubtful[_i].words[k],
+                      w.last);
+    scratch_end(&s);
+}
+END_TEST
+
+/* ---- networks of single elements ---- */
+
+/* Nodes and letters of an element's network in the description, "2-3-1 tl". */
+static void network_of(nf_model *model, const char *element, char out[64])
+{
+    char *text = nf_model_describe(model);
+    json_t *tree = json_loads(text, 0, NULL), *n;
+    size_t i, used = 0;
+    json_t *readout =
+        json_object_get(json_object_get(json_array_get(json_object_get(tree, "members"), 0), "readouts"), element);
+    json_array_foreach(json_object_get(readout, "nodes"), i, n)
+    {
+        used += (size_t)snprintf(out + used, 64 - used, "%s%d", i == 0 ? "" : "-", (int)json_integer_value(n));
+    }
+    snprintf(out + used, 64 - used, " %s", json_string_value(json_object_get(readout, "activations")));
+    json_decref(tree);
+    nf_string_free(text);
+}
+
+/* Two layers "4 3", letters "t s l"; H has 2 functions, O 1. Lines of the elements, numbers of weights that the files
+ * hold, the networks that they mean, warnings. */
+static const struct {
+    const char *lines;
+    int weights_h, weights_o;
+    const char *network_h, *network_o;
+    int nwarnings;
+} own_networks[] = {
+    {"", 31, 27, "2-4-3-1 tsl", "1-4-3-1 tsl", 0},
+    {"element_nodes_short H 2 5\n", 27, 27, "2-2-5-1 tsl", "1-4-3-1 tsl", 0}, /* all hidden layers */
+    {"element_nodes_short H 2 5\n", 43, 27, "2-4-5-1 tsl", "1-4-3-1 tsl", 0}, /* layer 2 has 5 nodes */
+    {"element_nodes_short H 2 5\n", 19, 27, "2-2-3-1 tsl", "1-4-3-1 tsl", 1}, /* n2p2 */
+    {"element_nodes_short O 1 2\nelement_nodes_short O 2 5\n", 31, 25, "2-4-3-1 tsl", "1-2-5-1 tsl", 0},
+    {"element_hidden_layers_short O 1\nelement_activation_short O g c\n", 31, 13, "2-4-3-1 tsl", "1-4-1 gc", 0},
+    {"element_hidden_layers_short O 1\nelement_activation_short O 2 1 l\n", 31, 13, "2-4-3-1 tsl", "1-4-1 tl", 0},
+    {"element_hidden_layers_short O 1\n", 31, 13, "2-4-3-1 tsl", "1-4-1 ts", 1}, /* RuNNer: letter 2 */
+    {"element_hidden_layers_short H 3\nelement_nodes_short H 1 1 2\nelement_activation_short H r r r p\n", 12, 27,
+     "2-1-1-2-1 rrrp", "1-4-3-1 tsl", 0},
+    {"element_nodes_short O 1 3\n", 31, 12, "2-4-3-1 tsl", "1-1-3-1 tsl", 0},
+};
+
+static void write_numbers(const char *folder, const char *name, int n)
+{
+    char text[512];
+    size_t used = 0;
+    for (int i = 0; i < n; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "0.%d\n", i);
+    write_file(folder, name, text, WHOLE_STRING);
+}
+
+static void write_two_layers(const char *folder, const char *nodes, const char *lines)
+{
+    write_good(folder);
+    change(folder, "input.nn", "layers_short 1", "layers_short 2");
+    change(folder, "input.nn", "nodes_short 2", nodes);
+    change(folder, "input.nn", "activation_short t l", "activation_short t s l");
+    change(folder, "input.nn", NULL, lines);
+}
+
+START_TEST(number_of_weights_decides)
+{
+    warnings w;
+    char network[64];
+    scratch s;
+    scratch_begin(&s);
+    write_two_layers(s.path, "nodes_short 4 3", own_networks[_i].lines);
+    write_numbers(s.path, "weights.001.data", own_networks[_i].weights_h);
+    write_numbers(s.path, "weights.008.data", own_networks[_i].weights_o);
+    nf_model *m = load_with_warnings(s.path, &w);
+    network_of(m, "H", network);
+    ck_assert_str_eq(network, own_networks[_i].network_h);
+    network_of(m, "O", network);
+    ck_assert_str_eq(network, own_networks[_i].network_o);
+    ck_assert_msg(w.n == own_networks[_i].nwarnings, "%d warnings, the last one: %s", w.n, w.last);
+    nf_model_free(m);
+    scratch_end(&s);
+}
+END_TEST
+
+START_TEST(number_of_weights_fits_no_reading)
+{
+    const char *words[] = {"weights.001.data: 8 weights", "13 or 9"};
+    scratch s;
+    scratch_begin(&s);
+    write_good(s.path);
+    change(s.path, "input.nn", NULL, "element_nodes_short H 3\n");
+    change(s.path, "weights.001.data", "0.9\n", "");
+    expect_failure(s.path, NF_EFORMAT, words, 2);
+    scratch_end(&s);
+}
+END_TEST
+
+/* 1-1-3-1 and 1-3-1-1 have 12 weights both: the first is taken, and it is said. */
+START_TEST(number_of_weights_does_not_decide)
+{
+    warnings w;
+    char network[64];
+    scratch s;
+    scratch_begin(&s);
+    write_two_layers(s.path, "nodes_short 4 1", "element_nodes_short O 1 3\n");
+    write_numbers(s.path, "weights.001.data", 19);
+    write_numbers(s.path, "weights.008.data", 12);
+    nf_model *m = load_with_warnings(s.path, &w);
+    network_of(m, "O", network);
+    ck_assert_str_eq(network, "1-1-3-1 tsl");
+    ck_assert_int_eq(w.n, 1);
+    ck_assert_msg(strstr(w.last, "input.nn:13") != NULL && strstr(w.last, "several readings") != NULL, "%s", w.last);
+    nf_model_free(m);
+    scratch_end(&s);
+}
+END_TEST
+
+/* normalize_nodes is the division of weights and biases by the number of nodes before them. */
+START_TEST(normalize_nodes)
+{
+    scratch s;
+    scratch_begin(&s);
+    write_good(s.path);
+    change(s.path, "input.nn", NULL, "normalize_nodes\n");
+    double energy = energy_in(s.path);
+    write_good(s.path);
+    write_file(s.path, "weights.001.data", "0.05\n0.1\n0.15\n0.2\n0.25\n0.3\n0.35\n0.4\n0.45\n", WHOLE_STRING);
+    write_file(s.path, "weights.008.data", "0.1\n0.2\n0.3\n0.4\n0.25\n0.3\n0.35\n", WHOLE_STRING);
+    ck_assert_double_eq_tol(energy_in(s.path), energy, 1e-13);
+    scratch_end(&s);
+}
+END_TEST
+
+/* ---- compact functions ---- */
+
+static const char compact_functions[] = "symfunction_short H 20 O -6 6 p2a\nsymfunction_short H 23 0 6 e\n"
+                                        "symfunction_short O 22 H H 0 6 -90 90 p3\n";
+
+static void make_compact(const char *folder)
+{
+    char *text = read_file(folder, "input.nn");
+    strcpy(strstr(text, "symfunction_short"), "");
+    write_file(folder, "input.nn", text, WHOLE_STRING);
+    change(folder, "input.nn", NULL, compact_functions);
+    free(text);
+}
+
+START_TEST(compact_functions_need_no_cutoff_type)
+{
+    scratch s;
+    scratch_begin(&s);
+    write_good(s.path);
+    make_compact(s.path);
+    double energy = energy_in(s.path);
+    change(s.path, "input.nn", "cutoff_type 6 0.1\n", "");
+    ck_assert_double_eq(energy_in(s.path), energy);
+    change(s.path, "input.nn", "H 23 0 6 e", "H 12 0.1 0 6");
+    const char *words[] = {"cutoff_type is missing"};
+    expect_failure(s.path, NF_EFORMAT, words, 1);
+    scratch_end(&s);
+}
+END_TEST
+
+/* n2p2's groups take the factor of the third distance from a function of another subtype. */
+START_TEST(subtypes_that_n2p2_mixes_up)
+{
+    warnings w;
+    scratch s;
+    scratch_begin(&s);
+    write_good(s.path);
+    make_compact(s.path);
+    change(s.path, "input.nn", "H 20 O -6 6 p2a", "H 24 0 6 0 90 p2");
+    change(s.path, "input.nn", "H 23 0 6 e", "H 24 0 6 60 160 p3");
+    nf_model_free(load_with_warnings(s.path, &w));
+    ck_assert_int_eq(w.n, 1);
+    ck_assert_msg(strstr(w.last, "p3 and p2 (line 10)") != NULL && strstr(w.last, "input.nn:11") != NULL, "%s", w.last);
+    change(s.path, "input.nn", "H 24 0 6 60 160 p3", "H 24 0 5.9 60 160 p3");
+    nf_model_free(load_with_warnings(s.path, &w));
+    ck_assert_int_eq(w.n, 0);
     scratch_end(&s);
 }
 END_TEST
@@ -554,7 +829,13 @@ Suite *suite(void)
     tcase_add_test(t, overflow);
     tcase_add_loop_test(t, no_defect, 0, sizeof harmless / sizeof *harmless);
     tcase_add_test(t, windows_lines);
-    tcase_add_test(t, unknown_keyword_warns);
+    tcase_add_loop_test(t, one_warning, 0, sizeof doubtful / sizeof *doubtful);
+    tcase_add_loop_test(t, number_of_weights_decides, 0, sizeof own_networks / sizeof *own_networks);
+    tcase_add_test(t, number_of_weights_does_not_decide);
+    tcase_add_test(t, number_of_weights_fits_no_reading);
+    tcase_add_test(t, normalize_nodes);
+    tcase_add_test(t, compact_functions_need_no_cutoff_type);
+    tcase_add_test(t, subtypes_that_n2p2_mixes_up);
     tcase_add_loop_test(t, broken_file, 0, 16);
     tcase_add_test(t, absurd_layers);
     tcase_add_test(t, no_such_folder);
