@@ -54,7 +54,7 @@ static void job_done(void *ctx, nf_job *job)
     if (!completes(s, r, job))
         return;
     if (r->code == 0)
-        r->code = nf_request_encode(r, s->options, &r->err);
+        r->code = nf_request_encode(r, &r->err);
     hand_back(s, r);
 }
 
