@@ -10,6 +10,7 @@
 #include "cli/common.h"
 #include "cli/options.h"
 #include "io/species.h"
+#include "server/link_options.h"
 #include "server/run.h"
 
 enum { EXTRAS_DEFAULT = -1 };
@@ -18,7 +19,7 @@ typedef struct {
     const char *species, *links, *pbc;
     int extras, units, threads;
     double wait, skin;
-    bool print_ipi;
+    bool print_ipi, trust_species;
     int nmodels, naddresses;
     char *models[256];
     nf_address addresses[NF_RUN_ADDRESSES];
@@ -83,6 +84,7 @@ static int serve(const settings *s, nf_model *model, int *species, size_t natoms
                         .addresses = s->addresses,
                         .natoms = natoms,
                         .species = species,
+                        .trust_species = s->trust_species,
                         .wait = s->wait,
                         .threads = s->threads,
                         .skin = s->skin,
@@ -92,11 +94,21 @@ static int serve(const settings *s, nf_model *model, int *species, size_t natoms
                                               : NF_EXTRAS_NONE;
     TRY(parse_links(s->links, &o.links, err));
     TRY(parse_pbc(s->pbc, o.pbc, err));
-    for (size_t i = 0; i < natoms; i++)
-        if (nf_model_nfeatures(model, species[i]) == 0)
-            return nf_fail(err, NF_EINVAL, "atom %zu of --species is %s, which the model does not know", i + 1,
-                           nf_element_symbol(species[i]));
+    nf_error why;
+    if (nf_link_check_species(model, natoms, species, &why) != 0)
+        return nf_fail(err, why.code, "--species: %s", why.msg);
     return nf_run(&o, err);
+}
+
+static void greet(const nf_model *model, size_t natoms)
+{
+    char text[1024];
+    cli_describe(model, text, sizeof text);
+    fprintf(stderr, "nearfar %s: %s; ", nf_version(), text);
+    if (natoms > 0)
+        fprintf(stderr, "%zu atoms\n", natoms);
+    else
+        fprintf(stderr, "the driver has to name the atoms\n");
 }
 
 static int load_and_serve(settings *s, nf_error *err)
@@ -104,25 +116,28 @@ static int load_and_serve(settings *s, nf_error *err)
     nf_model *model = NULL;
     int *species = NULL;
     size_t natoms = 0;
-    char text[1024];
     if (s->units == NF_UNITS_REDUCED)
         return nf_fail(err, NF_EINVAL,
                        "--model-units reduced has no meaning for a driver that works in atomic units: use "
                        "eval, bench or inspect");
-    if (s->species == NULL)
-        return nf_fail(err, NF_EINVAL,
-                       "--species is missing: drivers send positions and no elements; give a file or a "
-                       "list as 'O H H * 64'");
-    TRY(nf_species_read(&species, &natoms, s->species, err));
+    if (s->species != NULL)
+        TRY(nf_species_read(&species, &natoms, s->species, err));
     int rc = cli_load(&model, s->nmodels, s->models, s->units, err);
     if (rc == 0) {
-        cli_describe(model, text, sizeof text);
-        fprintf(stderr, "nearfar %s: %s; %zu atoms\n", nf_version(), text, natoms);
+        greet(model, natoms);
         rc = serve(s, model, species, natoms, err);
     }
     nf_model_free(model);
     nf_free(species);
     return rc;
+}
+
+static void print_parameters(void)
+{
+    const char *help, *key;
+    printf("\nPARAMETERS that <ffsocket> of i-PI's input may give in <parameters> { key : value , ... }; they win\n");
+    for (size_t i = 0; (key = nf_link_options_key(i, &help)) != NULL; i++)
+        printf("  %-38s %s\n", key, help);
 }
 
 int cmd_run(int argc, char **argv)
@@ -131,6 +146,8 @@ int cmd_run(int argc, char **argv)
     const option options[] = {
         {"species", 's', OPTION_TEXT, &s.species, 0, 0, NULL, "FILE|LIST",
          "elements in the driver's order: XYZ, PDB, 'O H H * 64'"},
+        {"trust-species", 0, OPTION_FLAG, &s.trust_species, 0, 0, NULL, NULL,
+         "do not judge by the first frame whether the elements fit"},
         {"links", 0, OPTION_TEXT, &s.links, 0, 0, NULL, "N|auto",
          "connections to each address (auto: as many as the driver uses)"},
         {"threads", 't', OPTION_INT, &s.threads, 0, 1024, NULL, "N",
@@ -148,9 +165,11 @@ int cmd_run(int argc, char **argv)
     };
     nf_error err = {0};
     int n, rc = options_parse("run",
-                              "MODEL... ADDRESS... --species FILE|LIST [options]\n"
+                              "MODEL... ADDRESS... [--species FILE|LIST] [options]\n"
                               "ADDRESS: unix:NAME (/tmp/ipi_NAME), unix:/path, tcp:HOST:PORT",
                               options, sizeof options / sizeof *options, argc, argv, &n);
+    if (rc > 0)
+        print_parameters();
     if (rc != 0)
         return rc < 0 ? 2 : 0;
     if (sort_arguments(&s, n, argv, &err) != 0)

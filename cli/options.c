@@ -8,10 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/examples.h"
+#include "server/nearest.h"
+
 static int complain(const char *command, const char *what, const char *name, const char *value)
 {
     fprintf(stderr, "nearfar %s: %s%s%s%s%s (nearfar %s --help)\n", command, what, name, value == NULL ? "" : " '",
             value == NULL ? "" : value, value == NULL ? "" : "'", command);
+    return -1;
+}
+
+static int complain_unknown(const char *command, const option *options, size_t n, const char *arg)
+{
+    const char *name = arg + strspn(arg, "-");
+    nf_nearest search = {.typed = name, .n = strcspn(name, "=")};
+    for (size_t i = 0; i < n; i++)
+        nf_nearest_try(&search, options[i].name);
+    nf_nearest_try(&search, "help");
+    if (search.best == NULL)
+        return complain(command, "unknown option ", arg, NULL);
+    fprintf(stderr, "nearfar %s: unknown option %s, did you mean --%s? (nearfar %s --help)\n", command, arg,
+            search.best, command);
     return -1;
 }
 
@@ -28,6 +45,7 @@ static void print_help(const char *command, const char *usage, const option *opt
         printf("  %-38s %s\n", left, o->help);
     }
     printf("  %-38s %s\n", "    --help", "this");
+    examples_print(command);
 }
 
 static const option *find(const option *options, size_t n, const char *name, size_t length)
@@ -121,7 +139,7 @@ int options_parse(const char *command, const char *usage, const option *options,
                               ? find(options, n, arg + 2, equals == NULL ? strlen(arg + 2) : (size_t)(equals - arg - 2))
                               : (arg[2] == '\0' ? find_letter(options, n, arg[1]) : NULL);
         if (o == NULL)
-            return complain(command, "unknown option ", arg, NULL);
+            return complain_unknown(command, options, n, arg);
         const char *value = equals == NULL ? NULL : equals + 1;
         if (o->kind != OPTION_FLAG && value == NULL && (++i >= argc || (value = argv[i]) == NULL))
             return complain(command, arg, " needs a value", NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * options.h - options of a command as a table: one text feeds parsing and help.
+ * options.h - options of a command as a table: one text feeds parsing and help. Examples are in examples.h.
  */
 #ifndef NF_CLI_OPTIONS_H
 #define NF_CLI_OPTIONS_H

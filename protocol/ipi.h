@@ -93,7 +93,7 @@ typedef struct {
 /** Ready for the first byte of a connection, in the single dialect. */
 void ipi_dec_init(ipi_dec *d, const ipi_limits *limits);
 
-/** Structures in every later POSDATA, as ipi_init_batch tells on the IPI_INIT event; <= 1 is the single
+/** Structures in every later POSDATA, as `batch_size` says on the IPI_INIT event; <= 1 is the single
  *  dialect, since i-PI never sends the batched form with one structure. 0; <0 above max_structures: the
  *  decoder is broken then, and has the sentence. */
 int ipi_dec_set_batch(ipi_dec *d, int nstructures);
@@ -146,8 +146,8 @@ typedef struct {
  *  Empty items are skipped. A value may hold colons but no comma, since i-PI quotes nothing. */
 bool ipi_init_next(const char **cursor, ipi_param *out);
 
-/** The batch_size of an INIT text: 1 if absent, negative if it is not a whole number from 1 to INT32_MAX.
- *  The last one counts, since i-PI appends its own to what the user wrote. */
-int ipi_init_batch(const char *text);
+/** Structures in each POSDATA by the value of `batch_size`, n bytes: a whole number from 1 to INT32_MAX, or -1. The last
+ *  batch_size of a text counts, since i-PI appends its own to what the user wrote. */
+int ipi_batch_size(const char *value, size_t n);
 
 #endif

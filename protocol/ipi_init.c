@@ -51,8 +51,7 @@ bool ipi_init_next(const char **cursor, ipi_param *out)
     return false;
 }
 
-/* Digits only, 1 to INT32_MAX; -1 for all else. */
-static int positive_number(const char *p, size_t n)
+int ipi_batch_size(const char *p, size_t n)
 {
     int64_t value = 0;
     for (size_t i = 0; i < n; i++) {
@@ -63,15 +62,4 @@ static int positive_number(const char *p, size_t n)
             return -1;
     }
     return value > 0 ? (int)value : -1;
-}
-
-int ipi_init_batch(const char *text)
-{
-    static const char key[] = "batch_size";
-    int batch = 1;
-    ipi_param param;
-    while (ipi_init_next(&text, &param))
-        if (param.nkey == strlen(key) && memcmp(param.key, key, param.nkey) == 0)
-            batch = positive_number(param.value, param.nvalue);
-    return batch;
 }

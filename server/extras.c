@@ -9,6 +9,13 @@
 
 enum { LONGEST_NUMBER = 32 };
 
+const char *nf_extras_name(nf_extras kind)
+{
+    static const char *const names[] = {
+        [NF_EXTRAS_NONE] = "none", [NF_EXTRAS_SUMMARY] = "summary", [NF_EXTRAS_COMMITTEE] = "committee"};
+    return (size_t)kind < sizeof names / sizeof *names ? names[kind] : NULL;
+}
+
 static int put(nf_extras_buffer *b, const char *text)
 {
     size_t n = strlen(text);

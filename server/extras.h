@@ -13,6 +13,9 @@ typedef struct {
     size_t n, capacity;
 } nf_extras_buffer;
 
+/** "none", "summary", "committee"; NULL behind the last. */
+const char *nf_extras_name(nf_extras kind);
+
 /** Appends the extras of one result; nothing for NF_EXTRAS_NONE. NF_ENOMEM. */
 int nf_extras_write(nf_extras_buffer *out, nf_extras kind, const nf_result *result, size_t natoms);
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RETRY_MS = 100, LARGEST_BATCH = 65536 };
+enum { RETRY_MS = 100 };
 
 static void end(nf_link *link, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static void try_connect(nf_link *link);
@@ -143,31 +143,86 @@ static void hold_status(nf_link *link, const ipi_event *ev)
         link->status_held++;
 }
 
+static void on_unknown_key(void *ctx, const char *key, const char *meant)
+{
+    nf_link *link = ctx;
+    nf_server_unknown_key(link->server, key, meant);
+}
+
+static bool same_species(const nf_link_options *a, const nf_link_options *b)
+{
+    return a->natoms == b->natoms &&
+           (a->natoms == 0 || memcmp(a->species, b->species, a->natoms * sizeof *a->species) == 0);
+}
+
+static bool have_species(nf_link *link)
+{
+    if (link->options->natoms == 0)
+        end(link, NF_EINVAL,
+            "the elements are not known: give --species FILE|LIST to nearfar, or <parameters> { species : O H H * 64 } "
+            "to <ffsocket>, with your own list");
+    return link->state != NF_LINK_CLOSED;
+}
+
+static void say_options(const nf_link *link)
+{
+    const nf_link_options *o = link->options, *before = nf_server_defaults(link->server);
+    if (link->extra)
+        return;
+    if (o->own != NULL)
+        nf_server_log(link->server, NF_LOG_INFO, "link %d: INIT names %zu atoms", link->number, o->natoms);
+    if (o->extras != before->extras)
+        nf_server_log(link->server, NF_LOG_INFO, "link %d: INIT asks for extras %s", link->number,
+                      nf_extras_name(o->extras));
+    if (o->batch > 1)
+        nf_server_log(link->server, NF_LOG_INFO, "link %d: batches of %d structures", link->number, o->batch);
+}
+
+static void take_options(nf_link *link, nf_link_options *options)
+{
+    link->judged = link->judged && same_species(link->options, options);
+    nf_link_options_free(link->options);
+    link->options = options;
+    say_options(link);
+    if (ipi_dec_set_batch(&link->decoder, options->batch) < 0)
+        end(link, NF_EFORMAT, "%s", ipi_dec_error(&link->decoder));
+}
+
 static void take_init(nf_link *link, const ipi_event *ev)
 {
-    int batch = ipi_init_batch(ev->init.text);
-    if (batch < 0 || ipi_dec_set_batch(&link->decoder, batch) < 0) {
-        end(link, NF_EFORMAT, "the driver's INIT asks for a batch_size that is not between 1 and %d", LARGEST_BATCH);
+    nf_link_origin origin = {.model = nf_server_options(link->server)->model,
+                             .local = link->address->local,
+                             .unknown = on_unknown_key,
+                             .ctx = link};
+    nf_link_options *options;
+    nf_error err;
+    int rc = nf_link_options_read(&options, nf_server_defaults(link->server), ev->init.text, &origin, &err);
+    if (rc < 0) {
+        end(link, rc, "%s", err.msg);
         return;
     }
-    link->ipi = ev->init.ntext > 0 && ev->init.text[0] != '\0'; /* ASE sends one NUL */
-    if (batch > 1)
-        nf_server_log(link->server, NF_LOG_INFO, "link %d: batches of %d structures", link->number, batch);
-    if (link->state == NF_LINK_WANT_INIT)
+    take_options(link, options);
+    link->ipi = ev->init.ntext > 0 && ev->init.text[0] != '\0' && ev->init.text[0] != '{'; /* ASE sends one NUL */
+    if (have_species(link) && link->state == NF_LINK_WANT_INIT)
         link->state = NF_LINK_READY;
 }
 
 static void begin_structures(nf_link *link, uint32_t nstructures)
 {
-    nf_request_begin(&link->request, nf_server_options(link->server), nstructures);
+    bool judge = !link->judged && !nf_server_options(link->server)->trust_species;
+    nf_request_begin(&link->request, link->options, nstructures, judge);
+    link->judged = true;
     link->state = NF_LINK_FILLING;
 }
 
 static void take_posdata(nf_link *link, const ipi_event *ev)
 {
-    const nf_run_options *o = nf_server_options(link->server);
+    const nf_link_options *o = link->options;
+    if (!have_species(link))
+        return;
     if (ev->posdata.natoms != o->natoms) {
-        end(link, NF_EINVAL, "the driver sends %u atoms, --species has %zu", ev->posdata.natoms, o->natoms);
+        end(link, NF_EINVAL, "the driver sends %u atoms, %s %zu", ev->posdata.natoms,
+            o->own != NULL ? "species in its INIT has" : "--species has", o->natoms);
         return;
     }
     if (link->state == NF_LINK_BUSY || link->writing) {
@@ -425,9 +480,8 @@ static void try_connect(nf_link *link)
 
 void nf_link_start(nf_link *link, uint64_t deadline_ms)
 {
-    const nf_run_options *o = nf_server_options(link->server);
-    ipi_limits limits = {(uint32_t)(o->natoms < INT32_MAX ? o->natoms + 1000000 : INT32_MAX), LARGEST_BATCH,
-                         IPI_INIT_MAX};
+    static const ipi_limits limits = {INT32_MAX, NF_LINK_BATCH_MOST, IPI_INIT_MAX};
+    link->options = nf_link_options_ref(nf_server_defaults(link->server));
     ipi_dec_init(&link->decoder, &limits);
     link->state = NF_LINK_CONNECTING;
     link->deadline = deadline_ms;

@@ -13,6 +13,7 @@
 
 #include <uv.h>
 
+#include "server/replicas.h"
 #include "server/request.h"
 
 struct nf_server;
@@ -36,9 +37,13 @@ typedef struct nf_link {
     int number; /* in messages, from 1 */
     bool extra; /* opened in the hope that the driver takes it: its failure is none */
     nf_link_state state;
-    bool open;  /* the handle is initialised and not closing */
-    bool heard; /* the driver has sent something */
-    bool ipi;   /* it sent an INIT as i-PI does: it takes more links */
+    bool open;                /* the handle is initialised and not closing */
+    bool heard;               /* the driver has sent something */
+    bool ipi;                 /* it sent an INIT as i-PI does: it takes more links */
+    bool used;                /* it has sent a structure */
+    bool judged;              /* a structure with these species has been */
+    nf_link_options *options; /* of what comes next */
+    nf_replicas replicas;
     bool force_wanted, writing, paused;
     int status_held;          /* STATUS that wait for the result */
     int ready_owed;           /* STATUS that came after GETFORCE: answered behind the forces */
@@ -73,6 +78,10 @@ void nf_server_log(struct nf_server *server, int level, const char *fmt, ...) __
 const nf_run_options *nf_server_options(struct nf_server *server);
 uv_loop_t *nf_server_loop(struct nf_server *server);
 nf_calc *nf_server_calc(struct nf_server *server);
+/** What holds where no INIT says otherwise. */
+nf_link_options *nf_server_defaults(struct nf_server *server);
+/** INIT has a key that nobody knows; `meant`: NULL or what it looks like. */
+void nf_server_unknown_key(struct nf_server *server, const char *key, const char *meant);
 /** The structures of link->request are complete. */
 void nf_server_ready(struct nf_server *server, nf_link *link);
 /** The link is closed; code and text are 0 and NULL after a regular end. */

@@ -6,32 +6,57 @@
 #include "base/mem.h"
 #include "base/units.h"
 
+/* Byte by byte, as they came. */
+static bool same_structure(const nf_request *r, size_t a, size_t b)
+{
+    size_t n = 3 * r->natoms;
+    return memcmp(r->frames[a].cell, r->frames[b].cell, sizeof r->frames[a].cell) == 0 &&
+           memcmp(r->pos + n * a, r->pos + n * b, n * sizeof *r->pos) == 0;
+}
+
+static int count_jobs(nf_request *r, nf_error *err)
+{
+    if (NF_GROW(r->job_of, r->cap_job_of, r->nstructures))
+        return nf_fail_memory(err, "a structure");
+    r->njobs = 0;
+    for (size_t k = 0; k < r->nstructures; k++) {
+        r->njobs += k == 0 || !same_structure(r, k - 1, k);
+        r->job_of[k] = r->njobs - 1;
+    }
+    return 0;
+}
+
 static int reserve(nf_request *r, const nf_run_options *o, nf_error *err)
 {
-    size_t n = r->nstructures, atoms = n * r->natoms, members = n * nf_model_nmembers(o->model);
+    size_t n = r->njobs, atoms = n * r->natoms, members = n * nf_model_nmembers(o->model);
     if (NF_GROW(r->forces, r->cap_forces, atoms) || NF_GROW(r->results, r->cap_results, n) ||
-        NF_GROW(r->jobs, r->cap_jobs, n) || NF_GROW(r->wire, r->cap_wire, n) ||
+        NF_GROW(r->jobs, r->cap_jobs, n) || NF_GROW(r->wire, r->cap_wire, r->nstructures) ||
         NF_GROW(r->extras_begin, r->cap_extras_begin, n + 1))
         return nf_fail_memory(err, "a structure");
-    if (o->extras == NF_EXTRAS_COMMITTEE && (NF_GROW(r->member_energy, r->cap_member_energy, members) ||
-                                             NF_GROW(r->member_forces, r->cap_member_forces, members * r->natoms) ||
-                                             NF_GROW(r->member_virial, r->cap_member_virial, members)))
+    if (r->options->extras == NF_EXTRAS_COMMITTEE &&
+        (NF_GROW(r->member_energy, r->cap_member_energy, members) ||
+         NF_GROW(r->member_forces, r->cap_member_forces, members * r->natoms) ||
+         NF_GROW(r->member_virial, r->cap_member_virial, members)))
         return nf_fail_memory(err, "the members of a committee");
     return 0;
 }
 
-static void want_members(nf_request *r, size_t k, size_t nmembers)
+static void want_members(nf_request *r, size_t j, size_t nmembers)
 {
-    nf_result *result = &r->results[k];
+    nf_result *result = &r->results[j];
     result->nmembers = nmembers;
-    result->member_energy = r->member_energy + k * nmembers;
-    result->member_forces = r->member_forces + k * nmembers * r->natoms;
-    result->member_virial = r->member_virial + k * nmembers;
+    result->member_energy = r->member_energy + j * nmembers;
+    result->member_forces = r->member_forces + j * nmembers * r->natoms;
+    result->member_virial = r->member_virial + j * nmembers;
 }
 
-void nf_request_begin(nf_request *r, const nf_run_options *o, size_t nstructures)
+void nf_request_begin(nf_request *r, nf_link_options *options, size_t nstructures, bool judge)
 {
-    r->natoms = o->natoms;
+    nf_link_options *before = r->options;
+    r->options = nf_link_options_ref(options);
+    nf_link_options_free(before);
+    r->judge = judge;
+    r->natoms = options->natoms;
     r->nstructures = nstructures;
     r->ndone = 0;
     r->code = 0;
@@ -59,61 +84,68 @@ int nf_request_positions(nf_request *r, size_t first, size_t count, const unsign
     return 0;
 }
 
-static void make_job(nf_request *r, const nf_run_options *o, nf_calc *calc, size_t k)
+/* Job j evaluates structure k. */
+static void make_job(nf_request *r, const nf_run_options *o, nf_calc *calc, size_t j, size_t k)
 {
     nf_frame *frame = &r->frames[k];
     frame->natoms = r->natoms;
     frame->pos = (const double(*)[3])(r->pos + 3 * k * r->natoms);
-    frame->species = o->species;
+    frame->species = r->options->species;
     memcpy(frame->pbc, o->pbc, sizeof o->pbc);
-    r->results[k] = (nf_result)NF_RESULT_INIT;
-    r->results[k].forces = r->forces + k * r->natoms;
-    if (o->extras == NF_EXTRAS_COMMITTEE)
-        want_members(r, k, nf_model_nmembers(o->model));
-    r->jobs[k] = (nf_job){.calc = calc, .frame = frame, .result = &r->results[k], .user = r};
+    r->results[j] = (nf_result)NF_RESULT_INIT;
+    r->results[j].forces = r->forces + j * r->natoms;
+    if (r->options->extras == NF_EXTRAS_COMMITTEE)
+        want_members(r, j, nf_model_nmembers(o->model));
+    r->jobs[j] =
+        (nf_job){.calc = calc, .frame = frame, .result = &r->results[j], .user = r, .judge = r->judge && j == 0};
 }
 
 int nf_request_complete(nf_request *r, const nf_run_options *o, nf_calc *calc, nf_error *err)
 {
+    TRY(count_jobs(r, err));
     TRY(reserve(r, o, err));
-    r->njobs = r->nstructures;
-    for (size_t k = 0; k < r->njobs; k++)
-        make_job(r, o, calc, k);
+    for (size_t k = 0; k < r->nstructures; k++)
+        if (k == 0 || r->job_of[k] != r->job_of[k - 1])
+            make_job(r, o, calc, r->job_of[k], k);
     return 0;
 }
 
-static int write_extras(nf_request *r, nf_extras kind, nf_error *err)
+static int write_extras(nf_request *r, nf_error *err)
 {
     r->extras.n = 0;
-    for (size_t k = 0; k < r->nstructures; k++) {
-        r->extras_begin[k] = r->extras.n;
-        if (nf_extras_write(&r->extras, kind, &r->results[k], r->natoms))
+    for (size_t j = 0; j < r->njobs; j++) {
+        r->extras_begin[j] = r->extras.n;
+        if (nf_extras_write(&r->extras, r->options->extras, &r->results[j], r->natoms))
             return nf_fail_memory(err, "the extras of a reply");
     }
-    r->extras_begin[r->nstructures] = r->extras.n;
+    r->extras_begin[r->njobs] = r->extras.n;
     return 0;
+}
+
+static void fill_wire(ipi_reply *wire, const nf_request *r, size_t j)
+{
+    const nf_result *result = &r->results[j];
+    wire->energy = result->energy / NF_HARTREE;
+    wire->forces = r->forces[j * r->natoms];
+    for (int c = 0; c < 9; c++)
+        wire->virial[c] = result->virial[c / 3][c % 3] / NF_HARTREE;
+    wire->extras = r->extras.n == 0 ? NULL : r->extras.text + r->extras_begin[j];
+    wire->nextras = (uint32_t)(r->extras_begin[j + 1] - r->extras_begin[j]);
 }
 
 static void to_wire(nf_request *r)
 {
-    for (size_t i = 0; i < r->nstructures * r->natoms; i++)
+    for (size_t i = 0; i < r->njobs * r->natoms; i++)
         for (int c = 0; c < 3; c++)
             r->forces[i][c] *= NF_BOHR / NF_HARTREE;
-    for (size_t k = 0; k < r->nstructures; k++) {
-        const nf_result *result = &r->results[k];
-        ipi_reply *wire = &r->wire[k];
-        wire->energy = result->energy / NF_HARTREE;
-        wire->forces = r->forces[k * r->natoms];
-        for (int c = 0; c < 9; c++)
-            wire->virial[c] = result->virial[c / 3][c % 3] / NF_HARTREE;
-        wire->extras = r->extras.n == 0 ? NULL : r->extras.text + r->extras_begin[k];
-        wire->nextras = (uint32_t)(r->extras_begin[k + 1] - r->extras_begin[k]);
-    }
+    for (size_t k = 0; k < r->nstructures; k++)
+        fill_wire(&r->wire[k], r, r->job_of[k]);
 }
 
 int nf_request_encode(nf_request *r, const nf_run_options *o, nf_error *err)
 {
-    TRY(write_extras(r, o->extras, err));
+    (void)o;
+    TRY(write_extras(r, err));
     to_wire(r);
     r->nreply = ipi_forceready_size((uint32_t)r->natoms, r->nstructures, r->wire);
     if (r->nreply == 0)
@@ -139,5 +171,7 @@ void nf_request_free(nf_request *r)
     nf_free(r->extras.text);
     nf_free(r->extras_begin);
     nf_free(r->wire);
+    nf_free(r->job_of);
+    nf_link_options_free(r->options);
     *r = (nf_request){0};
 }

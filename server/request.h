@@ -9,41 +9,45 @@
 
 #include "protocol/ipi.h"
 #include "server/extras.h"
+#include "server/link_options.h"
 
 typedef struct nf_request {
-    struct nf_link *link;    /* whose it is */
-    struct nf_request *next; /* in a queue */
+    struct nf_link *link;     /* whose it is */
+    struct nf_request *next;  /* in a queue */
+    nf_link_options *options; /* as they were when it began */
+    bool judge;               /* the first structure, by nf_job.judge */
     size_t natoms, nstructures;
-    double *pos;         /* [nstructures][natoms][3] Angstrom */
-    double (*forces)[3]; /* the same, eV/Angstrom; atomic units once encoded */
-    double *member_energy, (*member_forces)[3], (*member_virial)[9]; /* [nstructures][members ...] */
-    nf_frame *frames;
-    nf_result *results;
+    double *pos;      /* [nstructures][natoms][3] Angstrom */
+    nf_frame *frames; /* [nstructures] */
+    size_t njobs;     /* structures that differ: i-PI fills a batch up with copies of its last one */
+    size_t *job_of;   /* [nstructures] the job that evaluates it */
     nf_job *jobs;
-    size_t njobs; /* structures that differ: a batch is filled up with copies of its last one */
+    nf_result *results;  /* [njobs], as the rest */
+    double (*forces)[3]; /* [natoms] each, eV/Angstrom; atomic units once encoded */
+    double *member_energy, (*member_forces)[3], (*member_virial)[9]; /* [members ...] each */
     size_t ndone;
     int code; /* of the first job that failed */
     nf_error err;
     unsigned char *reply; /* the whole FORCEREADY message */
     size_t nreply;
-    nf_extras_buffer extras; /* of all structures, one behind the other ... */
-    size_t *extras_begin;    /* [nstructures + 1] ... from here on */
+    nf_extras_buffer extras; /* of all jobs, one behind the other ... */
+    size_t *extras_begin;    /* [njobs + 1] ... from here on */
     ipi_reply *wire;         /* [nstructures] */
     size_t cap_pos, cap_forces, cap_member_energy, cap_member_forces, cap_member_virial, cap_frames, cap_results,
-        cap_jobs, cap_reply, cap_extras_begin, cap_wire;
+        cap_jobs, cap_job_of, cap_reply, cap_extras_begin, cap_wire;
 } nf_request;
 
 /* Memory grows with what has arrived: the announcement of a batch reserves nothing. */
 
-/** Begins nstructures structures. */
-void nf_request_begin(nf_request *r, const nf_run_options *options, size_t nstructures);
+/** Begins nstructures structures of a link with these options, and shares them. */
+void nf_request_begin(nf_request *r, nf_link_options *options, size_t nstructures, bool judge);
 /** Takes the cell of structure k from the wire, in order. NF_ENOMEM. */
 int nf_request_cell(nf_request *r, size_t k, const double h[9], nf_error *err);
 /** Takes `count` doubles of positions from the wire, from number `first` on, in order. NF_ENOMEM. */
 int nf_request_positions(nf_request *r, size_t first, size_t count, const unsigned char *payload, nf_error *err);
-/** All have come: makes the jobs, with room for what options want. NF_ENOMEM. */
+/** All have come: makes the jobs, one for each run of equal structures, with room for what the link wants. NF_ENOMEM. */
 int nf_request_complete(nf_request *r, const nf_run_options *options, nf_calc *calc, nf_error *err);
-/** Writes the reply of a finished request. NF_ENOMEM, NF_ELIMIT. */
+/** Writes the reply of a finished request: every structure has its entry. NF_ENOMEM, NF_ELIMIT. */
 int nf_request_encode(nf_request *r, const nf_run_options *options, nf_error *err);
 void nf_request_free(nf_request *r);
 

@@ -10,7 +10,7 @@
 #include "server/link.h"
 #include "server/schedule.h"
 
-enum { MOST_LINKS = 256 };
+enum { MOST_LINKS = 256, MOST_UNKNOWN = 16 };
 
 struct nf_server {
     const nf_run_options *options;
@@ -24,8 +24,12 @@ struct nf_server {
     int nlinks, nopen, nbusy;
     unsigned long long nstructures; /* evaluated */
     nf_link *links[MOST_LINKS];
-    bool full[NF_RUN_ADDRESSES]; /* the driver there took no further link, or is done */
-    bool leaving;                /* a signal said so */
+    bool full[NF_RUN_ADDRESSES];  /* the driver there took no further link, or is done */
+    int useful[NF_RUN_ADDRESSES]; /* links that the driver there certainly has work for */
+    nf_link_options *defaults;    /* of links, from the command line */
+    int nunknown;                 /* keys of INIT that were warned of */
+    char unknown[MOST_UNKNOWN][40];
+    bool leaving; /* a signal said so */
     bool stopping;
     int code; /* the first failure */
     nf_error *err;
@@ -62,8 +66,72 @@ nf_calc *nf_server_calc(server *s)
     return nf_schedule_calc(s->schedule);
 }
 
+nf_link_options *nf_server_defaults(server *s)
+{
+    return s->defaults;
+}
+
+static void list_keys(char *out, size_t size)
+{
+    const char *help, *key;
+    size_t n = 0;
+    for (size_t i = 0; (key = nf_link_options_key(i, &help)) != NULL && n < size; i++)
+        n += (size_t)snprintf(out + n, size - n, "%s%s", i == 0 ? "" : ", ", key);
+}
+
+/* Every link gets the same INIT: each key is worth one line. */
+void nf_server_unknown_key(server *s, const char *key, const char *meant)
+{
+    char known[160];
+    for (int i = 0; i < s->nunknown; i++)
+        if (strcmp(s->unknown[i], key) == 0)
+            return;
+    if (s->nunknown == MOST_UNKNOWN)
+        return;
+    snprintf(s->unknown[s->nunknown++], sizeof s->unknown[0], "%s", key);
+    list_keys(known, sizeof known);
+    nf_server_log(s, NF_LOG_WARNING, "'%s' in the driver's INIT is not known%s%s%s; it is left aside (known: %s)", key,
+                  meant == NULL ? "" : ", did you mean '", meant == NULL ? "" : meant, meant == NULL ? "" : "'?",
+                  known);
+}
+
+/* ---- how many links a driver has work for ---- */
+
+static void forget_replicas(server *s, const nf_address *address)
+{
+    for (int i = 0; i < s->nlinks; i++)
+        if (s->links[i]->address == address)
+            s->links[i]->replicas = (nf_replicas){0};
+}
+
+/* A link that carries several replicas proves that two would be of use. */
+static void count_useful(server *s, const nf_address *address)
+{
+    int n = 0, *useful = &s->useful[address - s->options->addresses];
+    for (int i = 0; i < s->nlinks; i++) {
+        const nf_link *link = s->links[i];
+        if (link->address == address && link->used && link->state != NF_LINK_CLOSED)
+            n += link->replicas.several ? 2 : 1;
+    }
+    if (n > *useful)
+        *useful = n;
+}
+
+/* The driver deals its replicas out anew where a link is new: what was seen before says nothing then. */
+static void watch_replicas(server *s, nf_link *link)
+{
+    const nf_request *r = &link->request;
+    if (!link->used)
+        forget_replicas(s, link->address);
+    link->used = true;
+    nf_replicas_see(&link->replicas, r->natoms, (const double(*)[3])r->pos);
+    count_useful(s, link->address);
+}
+
 void nf_server_ready(server *s, nf_link *link)
 {
+    if (s->options->links == 0)
+        watch_replicas(s, link);
     link->request.link = link;
     link->request.next = s->ready;
     s->ready = &link->request;
@@ -169,10 +237,10 @@ static int add_link(server *s, const nf_address *address, bool extra)
     return 0;
 }
 
-/* All links of the address are busy at once: the driver may have more work than links. */
+/* All links of the address are busy at once, and there are replicas for one more. */
 static bool wants_more(const server *s, const nf_address *address)
 {
-    bool busy = false;
+    int busy = 0;
     if (s->full[address - s->options->addresses])
         return false;
     for (int i = 0; i < s->nlinks; i++) {
@@ -181,9 +249,9 @@ static bool wants_more(const server *s, const nf_address *address)
             continue;
         if (link->state != NF_LINK_BUSY || !link->ipi)
             return false;
-        busy = true;
+        busy++;
     }
-    return busy;
+    return busy > 0 && busy < s->useful[address - s->options->addresses];
 }
 
 static void add_extra_links(server *s)
@@ -226,7 +294,7 @@ static void on_wake(uv_async_t *wake)
         nf_request *r = list;
         list = r->next;
         s->nbusy--;
-        s->nstructures += r->nstructures;
+        s->nstructures += r->njobs;
         nf_link_result(r->link);
     }
     end_if_idle(s);
@@ -281,14 +349,18 @@ static void free_server(server *s)
     nf_schedule_free(s->schedule);
     for (int i = 0; i < s->nlinks; i++) {
         nf_request_free(&s->links[i]->request);
+        nf_link_options_free(s->links[i]->options);
         nf_free(s->links[i]);
     }
+    nf_link_options_free(s->defaults);
     nf_free(s);
 }
 
 static int serve(server *s, nf_error *err)
 {
     int rc = start_helpers(s, err);
+    if (rc == 0)
+        rc = nf_link_options_new(&s->defaults, s->options, err);
     if (rc == 0)
         rc = nf_schedule_new(&s->schedule, s->options, wake_up, s, err);
     if (rc == 0) {

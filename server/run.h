@@ -22,8 +22,9 @@ typedef struct {
     nf_model *model;
     size_t naddresses; /* at most NF_RUN_ADDRESSES */
     const nf_address *addresses;
-    size_t natoms;
+    size_t natoms;      /* 0: only the INIT of each link says which elements */
     const int *species; /* [natoms] */
+    bool trust_species; /* first frames are not judged */
     bool pbc[3];
     int links;   /* to each address; 0: as many as the driver uses */
     double wait; /* seconds to wait for a driver */

@@ -59,6 +59,7 @@ class Simulation:
     outputs: str = ("<trajectory filename='pos' format='xyz' stride='10'> positions </trajectory>"
                     "<trajectory filename='for' format='xyz' stride='10'> forces </trajectory>")
     committee: bool = False
+    parameters: str = ""  # of <ffsocket>, "{ key : value, ... }"
     models: list[Path] = field(default_factory=list)
     options: list[str] = field(default_factory=list)
 
@@ -70,7 +71,8 @@ class Simulation:
             place = f"<address>{host}</address><port>{port}</port>"
         block = (f"<ffsocket name='{name}' mode='{self.mode}' pbc='false'>{place}<latency>1e-4</latency>"
                  f"<consolidate_messages>{self.consolidate}</consolidate_messages>"
-                 f"<batch_size>{self.batch_size}</batch_size></ffsocket>")
+                 f"<batch_size>{self.batch_size}</batch_size>"
+                 f"{f'<parameters>{self.parameters}</parameters>' if self.parameters else ''}</ffsocket>")
         if self.committee:
             return f"<ffcommittee name='nearfar'><parse_json>True</parse_json>{block}</ffcommittee>"
         return block
@@ -88,17 +90,18 @@ class Simulation:
                             ensemble=self.ensemble, timestep=self.timestep, thermostat=thermostat,
                             temperature=self.temperature)
 
-    def run(self, where: Path, seconds: float = 120, species: str | Path | None = None) -> Result:
-        """To the end, or AssertionError with both logs."""
+    def run(self, where: Path, seconds: float = 120, species: str | Path | bool | None = None) -> Result:
+        """To the end, or AssertionError with both logs. `species`: by default `start`; False: not on the command line."""
         where.mkdir(parents=True, exist_ok=True)
         address = unique_name() if self.mode == "unix" else f"127.0.0.1:{free_port()}"
         (where / "input.xml").write_text(self.input(address))
         word = "unix" if self.mode == "unix" else "tcp"
+        named = [] if species is False else ["--species", species or self.start]
         i_pi = Path(sys.executable).with_name("i-pi")
         try:
             with Program("i-pi", [i_pi, "input.xml"], where) as ipi, \
-                    Program("nearfar", [nearfar_path(), "run", *self.models, f"{word}:{address}", "--species",
-                                        species or self.start, *self.options], where) as nearfar:
+                    Program("nearfar", [nearfar_path(), "run", *self.models, f"{word}:{address}", *named,
+                                        *self.options], where) as nearfar:
                 deadline = time.monotonic() + seconds
                 while ipi.process.poll() is None:
                     assert time.monotonic() < deadline, f"timeout\n{ipi.story()}\n{nearfar.story()}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -23,16 +23,23 @@ SECONDS = 10.0
 class Driver:
     """The listening end, as i-PI would be."""
 
-    def __init__(self, where: Path, models: list[Path]) -> None:
-        path = where / "s"
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(path))
-        self.listener.listen(1)
+    def __init__(self, where: Path, models: list[Path], species: str | None = "O H H", tcp: bool = False,
+                 options: Sequence[str] = ("--links", "1")) -> None:
+        path = where / f"s{len(list(where.glob('s[0-9]*')))}"
+        self.listener = socket.create_server(("127.0.0.1", 0)) if tcp else socket.socket(socket.AF_UNIX)
+        if not tcp:
+            self.listener.bind(str(path))
+            self.listener.listen(1)
         self.listener.settimeout(SECONDS)
-        self.nearfar = Program("nearfar", [nearfar_path(), "run", *models, f"unix:{path}", "--species", "O H H",
-                                           "--links", "1"], where)
-        self.link = self.listener.accept()[0]
-        self.link.settimeout(SECONDS)
+        address = f"tcp:127.0.0.1:{self.listener.getsockname()[1]}" if tcp else f"unix:{path}"
+        named = () if species is None else ("--species", species)
+        self.nearfar = Program("nearfar", [nearfar_path(), "run", *models, address, *named, *options], where)
+        self.link = self.accept()
+
+    def accept(self) -> socket.socket:
+        link = self.listener.accept()[0]
+        link.settimeout(SECONDS)
+        return link
 
     def send(self, word: str, *payload: bytes) -> None:
         self.link.sendall(word.encode().ljust(12) + b"".join(payload))
@@ -259,7 +266,6 @@ def test_nobody_comes(call: Call, potential: list[Path]) -> None:
 
 def test_bad_command_lines(call: Call, potential: list[Path]) -> None:
     refused_run(call("run", *potential, "--species", "O H H"), "address")
-    refused_run(call("run", *potential, "unix:x"), "--species")
     refused_run(call("run", *potential, "unix:x", "--species", "O H H * zwei"))
     refused_run(call("run", *potential, "unix:x", "--species", "O H H Au"), "Au")
     refused_run(call("run", *potential, "tcp:localhost", "--species", "O H H"), "tcp:HOST:PORT")

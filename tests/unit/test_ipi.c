@@ -98,12 +98,23 @@ static void session_start(session *s, const ipi_limits *limits)
     s->events = 0;
 }
 
+static int batch_of(const char *text)
+{
+    static const char key[] = "batch_size";
+    int batch = 1;
+    ipi_param item;
+    while (ipi_init_next(&text, &item))
+        if (item.nkey == strlen(key) && memcmp(item.key, key, item.nkey) == 0)
+            batch = ipi_batch_size(item.value, item.nvalue);
+    return batch;
+}
+
 static void hear_init(session *s, const ipi_event *ev)
 {
     say(&s->trace, "INIT %d %u:", (int)ev->init.bead, (unsigned)ev->init.ntext);
     put(&s->trace, ev->init.text, ev->init.ntext);
     MUST(ev->init.text[ev->init.ntext] == '\0');
-    ipi_dec_set_batch(&s->dec, ipi_init_batch(ev->init.text));
+    ipi_dec_set_batch(&s->dec, batch_of(ev->init.text));
 }
 
 static void hear_posdata(session *s, const ipi_event *ev)
@@ -755,32 +766,31 @@ END_TEST
 START_TEST(init_batch_sizes)
 {
     static const struct {
-        const char *text;
+        const char *value;
         int batch;
     } cases[] = {
-        {"", 1},
-        {" ", 1},
-        {" batch_size:2", 2},
-        {" a : b , , batch_size:2", 2},
-        {"batch_size : 2147483647 ,", INT32_MAX},
-        {"batch_size:1", 1},
-        {"batch_size:1090", 1090},
-        {"batch_size:2,batch_size:3", 3},
-        {"batch_size:x , , batch_size:3", 3},
-        {"batch_sizes:2, batch:3, a:batch_size:4", 1},
-        {"batch_size:0", -1},
-        {"batch_size:-2", -1},
-        {"batch_size:2147483648", -1},
-        {"batch_size:99999999999999999999999999", -1},
-        {"batch_size:2.0", -1},
-        {"batch_size:", -1},
-        {"batch_size", -1},
-        {"batch_size:2 3", -1},
+        {"1", 1},
+        {"2", 2},
+        {"1090", 1090},
+        {"2147483647", INT32_MAX},
+        {"007", 7},
+        {"2147483648", -1},
+        {"99999999999999", -1},
+        {"99999999999999999999999999", -1},
+        {"0", -1},
+        {"-2", -1},
+        {"2.0", -1},
+        {"2 3", -1},
+        {"", -1},
+        {"x", -1},
+        {"+2", -1},
+        {" 2", -1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        int got = ipi_init_batch(cases[i].text);
-        ck_assert_msg(got == cases[i].batch, "'%s' gave %d", cases[i].text, got);
+        int got = ipi_batch_size(cases[i].value, strlen(cases[i].value));
+        ck_assert_msg(got == cases[i].batch, "'%s' gave %d", cases[i].value, got);
     }
+    ck_assert_int_eq(ipi_batch_size(NULL, 0), -1);
 }
 END_TEST
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * nearest.h - which of the known words a mistyped one was meant to be.
+ */
+#ifndef NF_SERVER_NEAREST_H
+#define NF_SERVER_NEAREST_H
+
+#include <stddef.h>
+
+/** A search: give `typed` and its length, try every known word, read `best`. */
+typedef struct {
+    const char *typed;
+    size_t n;
+    const char *best; /* NULL: none is near */
+    size_t edits;     /* from typed to best */
+} nf_nearest;
+
+/** Keeps `word` if it is nearer than what was tried before and at most a third of its letters, or one, must be changed
+ *  (Levenshtein's distance; capitals count as their small letters). Words above 32 letters are never near. */
+void nf_nearest_try(nf_nearest *search, const char *word);
+
+#endif
