@@ -91,7 +91,7 @@ static const struct key {
     {"extras", parse_extras, "JSON with each answer: none, summary, committee"},
     {"charge", parse_charge, "of the whole system, in e; 0 for a model without charges"},
     {"part", parse_part, "reserved for models with parts"},
-    {"species", parse_species, "a list as O H H * 64, without commas; over a unix socket also the name of a file"},
+    {"species", parse_species, "a list as O H H * 64 without commas, or a file (unix sockets only)"},
 };
 
 enum { NKEYS = sizeof keys / sizeof *keys };

@@ -15,8 +15,9 @@ typedef struct {
     size_t edits;     /* from typed to best */
 } nf_nearest;
 
-/** Keeps `word` if it is nearer than what was tried before and at most a third of its letters, or one, must be changed
- *  (Levenshtein's distance; capitals count as their small letters). Words above 32 letters are never near. */
+/** Keeps `word` if it is nearer than what was tried before, and at most a third of its letters, or one, away. Letters put
+ *  in, taken out, changed, or swapped with a neighbour count (Damerau's distance), capitals do not. Words above 32
+ *  letters are never near. */
 void nf_nearest_try(nf_nearest *search, const char *word);
 
 #endif

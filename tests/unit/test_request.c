@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A POSDATA message as jobs: equal structures next to each other are one, and every one has its entry in the reply.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "potential.h"
+#include "server/request.h"
+#include "suite.h"
+
+enum { ATOMS = 3, MOST = 8 };
+
+static const int ohh[ATOMS] = {8, 1, 1};
+static nf_model *model;
+static nf_calc *calc;
+static nf_team *team;
+static nf_link_options *options;
+static nf_run_options run;
+
+static void setup(void)
+{
+    model = potential_load(&potential_plain);
+    run = (nf_run_options){.model = model, .natoms = ATOMS, .species = ohh, .extras = NF_EXTRAS_SUMMARY};
+    ck_assert_int_eq(nf_calc_new(&calc, model, NULL, NULL), 0);
+    ck_assert_int_eq(nf_team_new(&team, 1, NULL), 0);
+    ck_assert_int_eq(nf_link_options_new(&options, &run, NULL), 0);
+}
+
+static void teardown(void)
+{
+    nf_link_options_free(options);
+    nf_team_free(team);
+    nf_calc_free(calc);
+    nf_model_free(model);
+}
+
+/* Structures by letter, Bohr; a capital letter has another cell, which alone makes no difference to a cluster's energy. */
+static int receive(nf_request *r, const char *letters, nf_error *err)
+{
+    size_t n = strlen(letters);
+    nf_request_begin(r, options, n, true);
+    for (size_t k = 0; k < n; k++) {
+        double h[9] = {letters[k] < 'a' ? 40 : 30, 0, 0, 0, 30, 0, 0, 0, 30};
+        TRY(nf_request_cell(r, k, h, err));
+    }
+    for (size_t k = 0; k < n; k++) {
+        double x[3 * ATOMS] = {0, 0, 0, 1.8, 0, 0, 0, 1.8 + 0.1 * ((letters[k] | 32) - 'a'), 0};
+        TRY(nf_request_positions(r, 3 * ATOMS * k, 3 * ATOMS, (const unsigned char *)x, err));
+    }
+    return nf_request_complete(r, &run, calc, err);
+}
+
+static void evaluate(nf_request *r)
+{
+    nf_job *jobs[MOST];
+    for (size_t j = 0; j < r->njobs; j++)
+        jobs[j] = &r->jobs[j];
+    ck_assert_int_eq(nf_eval(team, r->njobs, jobs, NULL, NULL), 0);
+}
+
+static const struct {
+    const char *letters;
+    size_t njobs, job_of[MOST];
+} batches[] = {
+    {"a", 1, {0}},
+    {"aaaa", 1, {0, 0, 0, 0}},
+    {"abbb", 2, {0, 1, 1, 1}},
+    {"abcd", 4, {0, 1, 2, 3}},
+    {"aabbaa", 3, {0, 0, 1, 1, 2, 2}},
+    {"aAaA", 4, {0, 1, 2, 3}},
+    {"abAA", 3, {0, 1, 2, 2}},
+};
+
+START_TEST(copies_are_one_job)
+{
+    nf_request r = {0};
+    const char *letters = batches[_i].letters;
+    ck_assert_int_eq(receive(&r, letters, NULL), 0);
+    ck_assert_uint_eq(r.njobs, batches[_i].njobs);
+    ck_assert_mem_eq(r.job_of, batches[_i].job_of, strlen(letters) * sizeof *r.job_of);
+    for (size_t j = 0; j < r.njobs; j++)
+        ck_assert_int_eq(r.jobs[j].judge, j == 0);
+    evaluate(&r);
+    ck_assert_int_eq(nf_request_encode(&r, &run, NULL), 0);
+    for (size_t k = 0; letters[k] != '\0'; k++)
+        for (size_t i = 0; i < k; i++)
+            if (letters[i] == letters[k]) {
+                ck_assert_mem_eq(r.wire[i].forces, r.wire[k].forces, sizeof(double[3 * ATOMS]));
+                ck_assert_mem_eq(&r.wire[i].energy, &r.wire[k].energy, sizeof(double));
+                ck_assert_mem_eq(r.wire[i].virial, r.wire[k].virial, sizeof r.wire[k].virial);
+                ck_assert_uint_eq(r.wire[i].nextras, r.wire[k].nextras);
+                ck_assert_mem_eq(r.wire[i].extras, r.wire[k].extras, r.wire[k].nextras);
+            }
+    nf_request_free(&r);
+}
+END_TEST
+
+START_TEST(survives_no_memory)
+{
+    for (long n = 0;; n++) {
+        nf_request r = {0};
+        nf_error err;
+        nf_mem_fail_after(n);
+        int rc = receive(&r, "abb", &err);
+        int hit = nf_mem_fail_stop();
+        ck_assert_int_eq(rc, hit ? NF_ENOMEM : 0);
+        nf_request_free(&r);
+        if (!hit)
+            break;
+    }
+}
+END_TEST
+
+Suite *suite(void)
+{
+    Suite *s = suite_create("request");
+    TCase *t = tcase_create("all");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, copies_are_one_job, 0, sizeof batches / sizeof *batches);
+    tcase_add_test(t, survives_no_memory);
+    suite_add_tcase(s, t);
+    return s;
+}
