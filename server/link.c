@@ -164,11 +164,13 @@ static bool have_species(nf_link *link)
     return link->state != NF_LINK_CLOSED;
 }
 
-static void say_options(const nf_link *link)
+/* Once a link: a peer may send INIT as often as it likes. */
+static void say_options(nf_link *link)
 {
     const nf_link_options *o = link->options, *before = nf_server_defaults(link->server);
-    if (link->extra)
+    if (link->extra || link->said_options)
         return;
+    link->said_options = true;
     if (o->own != NULL)
         nf_server_log(link->server, NF_LOG_INFO, "link %d: INIT names %zu atoms", link->number, o->natoms);
     if (o->extras != before->extras)

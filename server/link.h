@@ -58,7 +58,7 @@ typedef struct nf_link {
     uv_connect_t connect;
     uv_write_t write;
     uint64_t deadline; /* for the connection, ms of the loop's clock */
-    bool said_waiting;
+    bool said_waiting, said_options;
     int attempts; /* to connect */
     ipi_dec decoder;
     nf_request request;
