@@ -142,9 +142,8 @@ static void to_wire(nf_request *r)
         fill_wire(&r->wire[k], r, r->job_of[k]);
 }
 
-int nf_request_encode(nf_request *r, const nf_run_options *o, nf_error *err)
+int nf_request_encode(nf_request *r, nf_error *err)
 {
-    (void)o;
     TRY(write_extras(r, err));
     to_wire(r);
     r->nreply = ipi_forceready_size((uint32_t)r->natoms, r->nstructures, r->wire);

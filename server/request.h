@@ -48,7 +48,7 @@ int nf_request_positions(nf_request *r, size_t first, size_t count, const unsign
 /** All have come: makes the jobs, one for each run of equal structures, with room for what the link wants. NF_ENOMEM. */
 int nf_request_complete(nf_request *r, const nf_run_options *options, nf_calc *calc, nf_error *err);
 /** Writes the reply of a finished request: every structure has its entry. NF_ENOMEM, NF_ELIMIT. */
-int nf_request_encode(nf_request *r, const nf_run_options *options, nf_error *err);
+int nf_request_encode(nf_request *r, nf_error *err);
 void nf_request_free(nf_request *r);
 
 #endif

@@ -40,7 +40,7 @@ static void job_done(void *ctx, nf_job *job)
     if (++r->ndone < r->njobs)
         return;
     if (r->code == 0)
-        r->code = nf_request_encode(r, s->options, &r->err);
+        r->code = nf_request_encode(r, &r->err);
     uv_mutex_lock(&s->lock);
     push(&s->done, r);
     s->wake(s->ctx); /* with the lock held: once the loop has the last request it may close what wake uses */

@@ -126,7 +126,7 @@ def test_wrong_number_of_atoms(start: Start) -> None:
     (" species : O H H * zwei , ", ("species : O H H * zwei",)),
     (" species : O H Au , ", ("species : O H Au", "atom 3 is Au")),
     (" species : , ", ("species", "no atoms")),
-    (" species : H * 100000000 , ", ("species : H * 100000000", "--species")),
+    (" species : H * 10000001 , ", ("species : H * 10000001", "--species")),
     (" species : \x1b[2J\xff , ", ("species : ?[2J",)),
     (" extras : all , ", ("extras : all", "none, summary or committee")),
     (" extras , ", ("extras", "none, summary or committee")),

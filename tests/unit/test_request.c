@@ -82,7 +82,7 @@ START_TEST(copies_are_one_job)
     for (size_t j = 0; j < r.njobs; j++)
         ck_assert_int_eq(r.jobs[j].judge, j == 0);
     evaluate(&r);
-    ck_assert_int_eq(nf_request_encode(&r, &run, NULL), 0);
+    ck_assert_int_eq(nf_request_encode(&r, NULL), 0);
     for (size_t k = 0; letters[k] != '\0'; k++)
         for (size_t i = 0; i < k; i++)
             if (letters[i] == letters[k]) {
