@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from ase import Atoms
 
@@ -15,7 +14,8 @@ from test_ase import served
 
 @pytest.mark.parametrize("mode", ["unix", "tcp"])
 def test_no_stall(potential: list[Path], tmp_path: Path, mode: str) -> None:
-    """ASE sends a structure in five pieces: each would wait 40 ms for a delayed acknowledgement of the one before."""
+    """ASE sends a structure in five pieces: each would wait 40 ms for a delayed acknowledgement of the one before. The
+    fastest step, since a busy machine delays many, but a stall every one."""
     atoms = Atoms("OHH", positions=[[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]])
     seconds = []
     with served(atoms, potential, tmp_path, mode):
@@ -24,4 +24,4 @@ def test_no_stall(potential: list[Path], tmp_path: Path, mode: str) -> None:
             begin = time.perf_counter()
             atoms.get_forces()
             seconds.append(time.perf_counter() - begin)
-    assert np.median(seconds) < 0.01, f"{1000 * np.median(seconds):.1f} ms a step"
+    assert min(seconds) < 0.01, f"{1000 * min(seconds):.1f} ms the fastest step"
