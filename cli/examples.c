@@ -20,6 +20,7 @@ static const struct {
     {"eval", "nearfar eval MODEL in.xyz -o out.xyz", "energies, forces, virials and spreads of all frames"},
     {"eval", "nearfar eval MODEL test.xyz", "errors against the references in the file"},
     {"eval", "nearfar eval nnp-1 nnp-2 in.xyz -o out.xyz", "a committee of two"},
+    {"eval", "nearfar eval MODEL in.xyz --features out.npz", "descriptor values for numpy"},
     {"inspect", "nearfar inspect MODEL", "elements, cutoffs, descriptors, and whether nearfar can run it"},
     {"inspect", "nearfar inspect MODEL --json", "the same for programs"},
     {"inspect", "nearfar inspect data.xyz", "frames, elements and references of a file"},
