@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# install.sh [tests] - Debian packages and the Python environment .venv, as far as they are missing.
+# install.sh [plumed|tests] - Debian packages and the Python environment .venv, as far as they are missing.
 #
-# shellcheck disable=SC2086  # the lists are split into words on purpose
+# shellcheck disable=SC2086,SC2046  # the lists are split into words on purpose
 #
 # Debian packages need root or sudo without a password; without either the missing ones are named and nothing is done.
 set -eu
@@ -12,7 +12,14 @@ cd "$(dirname "$0")/.."
 packages="gcc libc6-dev cmake ninja-build pkg-config zlib1g-dev libjansson-dev libzip-dev libuv1-dev check
           cp2k-data python3 python3-venv ca-certificates"
 requirements=clients/demo/requirements.txt
-[ "${1:-}" = tests ] && requirements="$requirements tests/e2e/requirements.txt"
+alone=
+case ${1:-} in
+plumed) alone=clients/plumed/requirements.txt ;;
+tests)
+    requirements="$requirements tests/e2e/requirements.txt"
+    alone=clients/plumed/requirements.txt
+    ;;
+esac
 
 have() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 
@@ -45,14 +52,21 @@ else
     fi
 fi
 
-# What pip was last asked for is kept beside what it installed.
-wanted=$(cat $requirements)
+# What pip was asked for is kept beside what it installed.
+install() { # PIP-OPTIONS REQUIREMENT...
+    options=$1
+    shift
+    for line in "$@"; do
+        if ! grep -qxF -- "$line" .venv/installed.txt 2>/dev/null; then
+            echo "Installing into .venv:" "$@"
+            .venv/bin/python -m pip install --quiet --disable-pip-version-check $options "$@"
+            printf '%s\n' "$@" >>.venv/installed.txt
+            break
+        fi
+    done
+}
+
 [ -x .venv/bin/python ] || python3 -m venv .venv
-for line in $wanted; do
-    if ! grep -qxF -- "$line" .venv/installed.txt 2>/dev/null; then
-        echo "Installing into .venv:" $wanted
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check $wanted
-        printf '%s\n' $wanted >>.venv/installed.txt
-        break
-    fi
-done
+install "" $(cat $requirements)
+# hillclimber holds a whole PLUMED; what else it asks for is for its own Python side, which is not used here.
+[ -z "$alone" ] || install --no-deps $(cat $alone)

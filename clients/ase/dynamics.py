@@ -18,7 +18,7 @@ from ase import Atoms, units
 from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
 from ase.md.nose_hoover_chain import IsotropicMTKNPT
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import thermalize_momenta, Stationary
 from ase.md.verlet import VelocityVerlet
 
 from launch import nearfar
@@ -45,7 +45,7 @@ def integrator(atoms: Atoms, a: argparse.Namespace) -> MolecularDynamics:
         return VelocityVerlet(atoms, dt)
     if a.ensemble == "nvt":
         return Langevin(atoms, dt, temperature_K=a.temperature, friction=0.01 / units.fs,
-                        rng=np.random.default_rng(a.seed))
+                        rng=np.random.default_rng(a.seed), fixcm=False)
     return IsotropicMTKNPT(atoms, dt, temperature_K=a.temperature, pressure_au=a.pressure * units.GPa,
                            tdamp=100 * dt, pdamp=1000 * dt)
 
@@ -68,7 +68,7 @@ def line(atoms: Atoms, md: MolecularDynamics) -> str:
 def main() -> None:
     a = arguments()
     atoms = ase.io.read(a.structure)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=a.temperature, rng=np.random.default_rng(a.seed))
+    thermalize_momenta(atoms, temperature_K=a.temperature, rng=np.random.default_rng(a.seed))
     Stationary(atoms)
     with nearfar(atoms, a.model) as calc, open(a.out, "w") as frames:
         atoms.calc = calc
