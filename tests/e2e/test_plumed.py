@@ -21,7 +21,7 @@ from ase import Atoms, units
 from programs import ONE_THREAD, ROOT, Program, nearfar_path, unique_name
 from test_ase import served
 
-sys.path[:0] = [str(ROOT / "clients/plumed"), str(ROOT / "clients/plumed/pair")]
+sys.path.insert(0, str(ROOT / "clients/plumed"))
 from files import BOLTZMANN, columns, hills_bias, positions  # noqa: E402
 from wham import probabilities  # noqa: E402
 

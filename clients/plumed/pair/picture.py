@@ -31,7 +31,7 @@ def draw_potential(ax: plt.Axes, s: u.Settings, centres: list[float], edges: np.
     ax.fill_between(middles, w - 2 * error, w + 2 * error, color=BLUE, alpha=0.25, lw=0)
     ax.plot(middles, w, color=BLUE, lw=1.8, label=f"{len(centres)} windows of one pair, ± 2 standard errors")
     ax.plot(middles, others, "o", color=GREY, ms=4, mfc="white", mew=1.1, label="−kT ln g(r) of the pairs nothing holds")
-    ax.set(ylabel="potential of mean force / kJ mol$^{-1}$", ylim=(-2, 26))
+    ax.set(ylabel="potential of mean force / kJ mol$^{-1}$", ylim=(-2, 18))
     ax.legend(frameon=False, loc="upper right")
     ax.set_title("Two molecules of liquid water, 300 K", loc="left", fontsize=10)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Free energies of the proton's place delta = d(O-H) - d(H...O) between two water molecules, and the committee's spread there.
+"""Free energies of the proton's place delta = d(O-H) - d(H...O) between two molecules, and the committee's spread there.
 
 Under the condition that the centroids of the two oxygens are closer than 2.9 A and that of delta is above -1.3 A: inside
 the walls of plumed.dat.
@@ -16,13 +16,17 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from files import BOLTZMANN, columns, hills_bias, positions  # noqa: E402
+from wham import probabilities  # noqa: E402
 
 HARTREE = 27211.386245988  # meV
 KT = BOLTZMANN * 300
 DONOR, PROTON, ACCEPTOR = 18, 20, 45
 NEAR, FAR = 2.9, -1.3
-EDGES = np.arange(-1.3, 0.25, 0.05)
+WALL, WALL_AT = 2000.0, -0.1  # on delta, in plumed.dat
+EDGES = np.arange(-1.3, 0.25, 0.05)  # of beads
 MIDDLES = (EDGES[1:] + EDGES[:-1]) / 2
+CENTROID_EDGES = np.arange(FAR, 0.1, 0.02)
+CENTROIDS = (CENTROID_EDGES[1:] + CENTROID_EDGES[:-1]) / 2
 
 
 @dataclass
@@ -32,6 +36,7 @@ class Run:
     positions: np.ndarray
     spread: np.ndarray
     hills: dict[str, np.ndarray]
+    steps: int
     length: float
 
     @classmethod
@@ -39,7 +44,8 @@ class Run:
         beads = np.stack([positions(p) for p in sorted(where.glob("sharing.pos_*"))], axis=1)
         spread = np.stack([np.loadtxt(p, ndmin=1) for p in sorted(where.glob("sharing.spread_*"))], axis=1) * HARTREE
         length = float(ase.io.read(where / "start.xyz").cell.lengths()[0])
-        return cls(beads, spread[:len(beads)], columns(where / "HILLS"), length)
+        return cls(beads, spread[:len(beads)], columns(where / "HILLS"),
+                   round(columns(where / "COLVAR")["time"][-1]), length)
 
     @property
     def centroids(self) -> np.ndarray:
@@ -58,25 +64,54 @@ def minus_log(weights: np.ndarray, enough: np.ndarray) -> np.ndarray:
     """kJ/mol above the lowest; not a number where there is not enough."""
     free = np.full(len(weights), np.nan)
     free[enough] = -KT * np.log(weights[enough])
-    return free - np.nanmin(free)
+    return free - np.min(free[enough], initial=np.inf)
 
 
-def from_hills(run: Run, skip: float = 0.1) -> np.ndarray:
-    """Of the beads. The hills say how often the centroid is where; what beads do around a centroid is not biased:
+def windows(run: Run, nwindows: int = 40) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The run in pieces short enough for the bias to stand still: frames, and the bias in kT over CENTROIDS."""
+    nframes = len(run.positions)
+    stride = run.steps / (nframes - 1)
+    pieces = []
+    for frames in np.array_split(np.arange(nframes // 20, nframes), nwindows):
+        if len(frames):
+            before = run.hills["time"] < frames.mean() * stride
+            bias = hills_bias({name: column[before] for name, column in run.hills.items()}, "delta", CENTROIDS)
+            pieces.append((frames, (bias + WALL * np.clip(CENTROIDS - WALL_AT, 0, None) ** 2) / KT))
+    return pieces
 
-    P(delta) = sum over centroids c of exp(-F(c)/kT) P(delta | c).
-    """
-    x = run.positions[int(skip * len(run.positions)):]
-    c, fine = run.delta(x.mean(axis=1)), np.arange(FAR, 0.25, 0.02)
-    inside = (run.distance(x.mean(axis=1), DONOR, ACCEPTOR) < NEAR) & (c > FAR)
-    gamma = run.hills["biasf"][0]
-    free = -hills_bias(run.hills, "delta", (fine[1:] + fine[:-1]) / 2) * gamma / (gamma - 1)
-    visits = np.histogram(c[c > FAR], fine)[0]
-    which = np.clip(np.digitize(c, fine) - 1, 0, len(visits) - 1)
-    weights = np.where(inside, np.exp(-(free - free.min())[which] / KT) / np.maximum(visits[which], 1), 0)
-    beads = run.delta(x)
-    seen = np.histogram(beads[inside], EDGES)[0]
-    return minus_log(np.histogram(beads, EDGES, weights=np.repeat(weights[:, None], x.shape[1], axis=1))[0], seen > 4)
+
+def from_metadynamics(run: Run, pieces: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Of the beads: every piece is an umbrella window for the centroid, and a frame's beads get its centroid's weight."""
+    x = run.centroids
+    c = run.delta(x)
+    inside = (run.distance(x, DONOR, ACCEPTOR) < NEAR) & (c > FAR)
+    which = np.digitize(c, CENTROID_EDGES) - 1
+    inside &= which < len(CENTROIDS)
+    counts = np.array([np.bincount(which[f[inside[f]]], minlength=len(CENTROIDS)) for f, _ in pieces])
+    some, seen = counts.any(axis=1), counts.any(axis=0)
+    p = np.zeros(len(CENTROIDS))
+    p[seen] = probabilities(counts[some][:, seen], np.array([b for _, b in pieces])[some][:, seen], 1e-5)
+    weight = p / np.maximum(counts.sum(axis=0), 1)
+    frames = np.concatenate([f[inside[f]] for f, _ in pieces])
+    beads = run.delta(run.positions[frames])
+    weights = np.repeat(weight[which[frames]][:, None], beads.shape[1], axis=1)
+    return minus_log(np.histogram(beads, EDGES, weights=weights)[0], np.histogram(beads, EDGES)[0] > 4)
+
+
+def error_of_metadynamics(run: Run, pieces: list[tuple[np.ndarray, np.ndarray]], nblocks: int = 8,
+                          draws: int = 20) -> np.ndarray:
+    """Standard error, from blocks of the run drawn at random; of the shape, for a free energy has no zero."""
+    rng, blocks = np.random.default_rng(1), np.array_split(np.arange(len(pieces)), nblocks)
+    free = from_metadynamics(run, pieces)
+    drawn = []
+    for _ in range(draws):
+        chosen = [pieces[i] for b in rng.integers(nblocks, size=nblocks) for i in blocks[b]]
+        other = from_metadynamics(run, chosen)
+        drawn.append(other - np.nanmean((other - free)[free < 5 * KT]))
+    seen = np.isfinite(drawn).sum(axis=0) > draws // 2
+    error = np.full(len(free), np.nan)
+    error[seen] = np.nanstd(np.array(drawn)[:, seen], axis=0)
+    return error
 
 
 def from_the_others(run: Run, skip: float = 0.25) -> np.ndarray:

@@ -19,9 +19,13 @@ BLUE, RED, GREY = "#1f5fa8", "#c2402d", "#555555"
 def draw_free_energies(ax: plt.Axes, classical: fe.Run, quantum: fe.Run) -> None:
     nbeads = quantum.positions.shape[1]
     for run, colour, label in ((classical, RED, "classical"), (quantum, BLUE, f"quantum, {nbeads} beads")):
-        ax.plot(fe.MIDDLES, fe.from_hills(run), color=colour, lw=1.8, label=label)
+        pieces = fe.windows(run)
+        free, error = fe.from_metadynamics(run, pieces), 2 * fe.error_of_metadynamics(run, pieces)
+        ax.fill_between(fe.MIDDLES, free - error, free + error, color=colour, alpha=0.2, lw=0)
+        ax.plot(fe.MIDDLES, free, color=colour, lw=1.8, label=label)
         ax.plot(fe.MIDDLES, fe.from_the_others(run), "o", color=colour, ms=4, mfc="white", mew=1.1)
-    ax.plot([], [], "o", color=GREY, ms=4, mfc="white", mew=1.1, label="unbiased neighbours, counted")
+    ax.plot([], [], color=GREY, lw=6, alpha=0.25, label="± 2 standard errors")
+    ax.plot([], [], "o", color=GREY, ms=4, mfc="white", mew=1.1, label="the other bonds of the box, counted")
     ax.axvline(0, color="0.8", lw=0.8, zorder=0)
     ax.set(ylabel="free energy / kJ mol$^{-1}$", ylim=(-1, 52))
     ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.02, 0.99))
