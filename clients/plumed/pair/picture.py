@@ -16,17 +16,21 @@ import matplotlib.pyplot as plt  # noqa: E402
 BLUE, GREY = "#1f5fa8", "#555555"
 
 
+def finite(w: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(w), w, np.nan)
+
+
 def draw_potential(ax: plt.Axes, s: u.Settings, centres: list[float], edges: np.ndarray) -> None:
     middles = (edges[1:] + edges[:-1]) / 2
-    w = u.mean_force_potential(s, centres, edges)
-    rng, well = np.random.default_rng(1), np.argmin(w)
-    drawn = np.array([u.mean_force_potential(s, centres, edges, rng) for _ in range(40)])
-    drawn[~np.isfinite(drawn)] = np.nan
-    shift = np.nanmean(drawn - w, axis=1, keepdims=True)  # a potential has no zero: compare shapes
-    error = np.nanstd(drawn - shift, axis=0)
-    w = w - w[well]
-    others = u.from_the_others(s, centres, edges)
-    seen = np.isfinite(others) & np.isfinite(w)
+    w, others = finite(u.mean_force_potential(s, centres, edges)), finite(u.from_the_others(s, centres, edges))
+    rng = np.random.default_rng(1)
+    drawn = np.array([finite(u.mean_force_potential(s, centres, edges, rng)) for _ in range(40)])
+    drawn -= np.nanmean(drawn - w, axis=1, keepdims=True)  # a potential has no zero: compare shapes
+    often = np.isfinite(drawn).sum(axis=0) > 20
+    error = np.full(len(w), np.nan)
+    error[often] = np.nanstd(drawn[:, often], axis=0)
+    w -= np.nanmin(w)
+    seen = np.isfinite(others + w + error)
     others -= np.average((others - w)[seen], weights=1 / (0.1 + error[seen]) ** 2)
     ax.fill_between(middles, w - 2 * error, w + 2 * error, color=BLUE, alpha=0.25, lw=0)
     ax.plot(middles, w, color=BLUE, lw=1.8, label=f"{len(centres)} windows of one pair, ± 2 standard errors")
@@ -37,7 +41,7 @@ def draw_potential(ax: plt.Axes, s: u.Settings, centres: list[float], edges: np.
 
 
 def draw_windows(ax: plt.Axes, s: u.Settings, centres: list[float]) -> None:
-    fine = np.linspace(2.1, 3.9, 181)
+    fine = np.linspace(2.1, 3.9, 61)
     for centre in centres:
         ax.fill_between((fine[1:] + fine[:-1]) / 2, np.histogram(u.samples(s, centre), fine, density=True)[0], lw=0,
                         color=BLUE, alpha=0.3)
