@@ -26,7 +26,7 @@ ROOT = HERE.parents[2]
 def arguments() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--beads", type=int, default=8)
-    p.add_argument("--steps", type=int, default=5000, help="of the quantum run")
+    p.add_argument("--steps", type=int, default=6000, help="of the quantum run")
     p.add_argument("--classical-steps", type=int, default=20000)
     p.add_argument("--timestep", type=float, default=0.5, help="fs")
     p.add_argument("--stride", type=int, default=4, help="steps between frames")
