@@ -29,7 +29,7 @@ typedef struct {
     double *gradient; /* [natoms][natoms][stride][3] */
     double *strain;   /* [natoms][stride][9] */
     char *felt;       /* [natoms][natoms] */
-    double worst_sum; /* of a derivative over atoms */
+    double worst_sum; /* of a derivative over atoms, relative to its size above 1 */
 } table;
 
 static double *gradient_of(const table *t, size_t centre, size_t atom, size_t f)
@@ -46,10 +46,12 @@ static void check_pairs(table *t, const nf_feature_gradient *of)
     }
     ck_assert_int_eq(own, 1);
     for (size_t k = 0; k < 3 * of->nfeatures; k++) {
-        double sum = 0;
-        for (size_t p = 0; p < of->npairs; p++)
+        double sum = 0, size = 1;
+        for (size_t p = 0; p < of->npairs; p++) {
             sum += of->gradient[3 * p * of->nfeatures + k];
-        t->worst_sum = fmax(t->worst_sum, fabs(sum));
+            size = fmax(size, fabs(of->gradient[3 * p * of->nfeatures + k]));
+        }
+        t->worst_sum = fmax(t->worst_sum, fabs(sum) / size);
     }
 }
 
