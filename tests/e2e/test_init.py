@@ -73,6 +73,21 @@ def test_species_of_init_is_for_its_link_and_its_time(start: Start) -> None:
     assert ask(driver, " ")[0] == plain[0]
 
 
+def test_two_drivers_with_different_systems(start: Start, tmp_path: Path) -> None:
+    """Number and order of atoms belong to the link."""
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "other"))
+        other.listen(1)
+        other.settimeout(10)
+        driver = start(species=None, options=["--links", "1", f"unix:{tmp_path / 'other'}"])
+        first, second = driver.link, other.accept()[0]
+        for driver.link, text, positions in ((first, " species : O H H , ", WATER),
+                                             (second, " species : O H H * 2 , ", DIMER),
+                                             (first, " species : O H*2 , ", WATER)):
+            assert ask(driver, text, positions)[1].shape == positions.shape
+        second.close()
+
+
 def test_init_while_it_computes(start: Start) -> None:
     """Elements and extras of a request are those of its POSDATA, whatever comes behind it."""
     driver = start()
@@ -118,6 +133,13 @@ def test_wrong_number_of_atoms(start: Start) -> None:
     driver.send("INIT", *init(b" species : O H H * 2 , "))
     driver.send("POSDATA", *posdata())
     driver.ends(False, "3 atoms", "INIT has 6")
+
+
+def test_trusted_species(start: Start) -> None:
+    """--trust-species: elements in an order that no water has are the user's affair, whoever names them."""
+    driver = start(species="H O H", options=["--links", "1", "--trust-species"])
+    assert ask(driver, " ")[0] != ask(driver, " species : O H H , ")[0]
+    assert np.isfinite(ask(driver, " species : H H O , ")[0])
 
 
 # ---- the other keys ----
@@ -211,8 +233,8 @@ def test_other_cell_is_another_structure(start: Start) -> None:
     driver = start()
     driver.send("INIT", *init(b"  batch_size:2"))
     n, cells, *positions = batch([WATER, WATER])
-    large = (np.eye(3) * 3).tobytes() + cells[72:]
-    driver.send("POSDATA", n, large, *positions, b"GETFORCE    ")
+    small = cells[:144] + (np.eye(3) * 8).tobytes() + cells[:72]
+    driver.send("POSDATA", n, small, *positions, b"GETFORCE    ")
     first, second = replies(driver, 2)
     assert first != second
     driver.send("EXIT")
