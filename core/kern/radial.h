@@ -38,27 +38,28 @@ V_INLINE v_pair cut_exp(V x, V per_length)
     return (v_pair){f, v_set(-2) * x * q * q * f * per_length};
 }
 
+/* With y = 1 - x as a factor: no digits are lost near the cutoff. */
 V_INLINE v_pair cut_poly(int cutoff, V x, V per_length)
 {
-    V one = v_set(1), y = x - one, x2 = x * x, f, d;
+    V one = v_set(1), y = one - x, x2 = x * x, y2 = y * y, f, d;
     switch (cutoff) {
     case K_CUT_POLY1:
-        f = v_fma(v_fma(v_set(2), x, v_set(-3)), x2, one);
-        d = v_set(6) * x * y;
+        f = y2 * v_fma(v_set(2), x, one);
+        d = v_set(-6) * x * y;
         break;
     case K_CUT_POLY2:
-        f = v_fma(v_fma(v_fma(v_set(-6), x, v_set(15)), x, v_set(-10)), x2 * x, one);
-        d = v_set(-30) * x2 * (y * y);
+        f = y2 * y * v_fma(v_fma(v_set(6), x, v_set(3)), x, one);
+        d = v_set(-30) * x2 * y2;
         break;
     case K_CUT_POLY3:
-        f = v_fma(v_fma(v_fma(v_fma(v_set(20), x, v_set(-70)), x, v_set(84)), x, v_set(-35)), x2 * x2, one);
-        d = v_set(140) * (x2 * x) * (y * y * y);
+        f = v_fma(v_fma(v_fma(v_set(20), x, v_set(10)), x, v_set(4)), x, one);
+        f = y2 * y2 * f;
+        d = v_set(-140) * (x2 * x) * (y2 * y);
         break;
     default:
-        f = v_fma(v_set(-70), x, v_set(315));
-        f = v_fma(v_fma(v_fma(f, x, v_set(-540)), x, v_set(420)), x, v_set(-126));
-        f = v_fma(f, x2 * x2 * x, one);
-        d = v_set(-630) * (x2 * x2) * (y * y) * (y * y);
+        f = v_fma(v_fma(v_fma(v_fma(v_set(70), x, v_set(35)), x, v_set(15)), x, v_set(5)), x, one);
+        f = y2 * y2 * y * f;
+        d = v_set(-630) * (x2 * x2) * (y2 * y2);
     }
     return (v_pair){f, d * per_length};
 }

@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "eval.h"
 #include "kern/kern.h"
+#include "kern/simd.h"
 #include "suite.h"
 
 enum { LONGEST = 67, FAR = 80 };
@@ -136,15 +137,32 @@ static two cutoff(const struct k_radial *p, long double r)
     return f;
 }
 
+/* core(|r - centre| / width), or core((2 - x) x). */
+static two compact(int core, int asymmetric, long double centre, long double width, long double r)
+{
+    long double x = fabsl(r - centre) / width, inner = asymmetric ? (2 - x) * x : x;
+    long double chain = (asymmetric ? 2 - 2 * x : 1) * (r < centre ? -1 : 1) / width;
+    if (x >= 1)
+        return (two){0, 0};
+    if (core == K_CUT_EXP) {
+        long double q = 1 / (inner * inner - 1), f = expl(1 + q);
+        return (two){f, -2 * inner * q * q * f * chain};
+    }
+    two f = poly(core, inner);
+    return (two){f.value, f.slope * chain};
+}
+
 static two radial(const struct k_radial *p, long double r)
 {
+    if (p->form != K_EXPONENTIAL)
+        return compact(p->cutoff, p->form == K_ASYMMETRIC, ((long double)p->rl + p->rc) / 2,
+                       ((long double)p->rc - p->rl) / 2, r);
     two fc = cutoff(p, r);
     long double d = r - p->rs, e = expl(-p->eta * d * d);
     return (two){e * fc.value, e * (fc.slope - 2 * p->eta * d * fc.value)};
 }
 
-/* Absolute errors; the polynomials are summed in powers of x and cancel near rc. */
-static const double cutoff_tolerance[K_NCUTOFFS] = {1e-15, 1e-15, 1e-15, 1e-15, 2e-15, 2e-15, 1e-14, 4e-14, 3e-13};
+static const double cutoff_tolerance = 1e-15; /* absolute */
 
 static struct k_radial random_radial(int cutoff, nf_rng *rng)
 {
@@ -152,6 +170,13 @@ static struct k_radial random_radial(int cutoff, nf_rng *rng)
     int whole = cutoff == K_CUT_HARD || cutoff == K_CUT_TANH || cutoff == K_CUT_TANHU;
     double eta = nf_rng_between(rng, 0, 1), rs = nf_rng_between(rng, -1, 2);
     return (struct k_radial){.eta = eta, .rs = rs, .rc = rc, .inner = whole ? 0 : inner, .cutoff = cutoff};
+}
+
+/* _i counts the forms of the five cores. */
+static struct k_radial random_compact(int i, nf_rng *rng)
+{
+    double rc = nf_rng_between(rng, 3, 7), rl = nf_rng_between(rng, -rc, 0.6 * rc);
+    return (struct k_radial){.cutoff = K_CUT_EXP + i % 5, .form = i < 5 ? K_COMPACT : K_ASYMMETRIC, .rl = rl, .rc = rc};
 }
 
 static void random_distances(int n, double rc, double *r, nf_rng *rng)
@@ -191,8 +216,43 @@ START_TEST(radial_factors)
         }
     }
     printf("cutoff type %d: value off by %.1e, slope by %.1e\n", _i, worst, worst_slope);
-    ck_assert_double_le(worst, cutoff_tolerance[_i]);
-    ck_assert_double_le(worst_slope, 6 * cutoff_tolerance[_i]);
+    ck_assert_double_le(worst, cutoff_tolerance);
+    ck_assert_double_le(worst_slope, 2 * cutoff_tolerance);
+}
+END_TEST
+
+/* Compact factors among others, which share their cutoff functions still. */
+START_TEST(compact_factors)
+{
+    enum { NQ = 5 };
+    nf_rng rng = {(uint64_t)_i + 30};
+    double worst = 0, worst_slope = 0;
+    for (int n = 0; n <= LONGEST; n++) {
+        struct k_radial par[NQ];
+        double r[72], phi[2][NQ][72], dphi[2][NQ][72];
+        for (int q = 0; q < NQ; q++)
+            par[q] = q % 3 == 0 ? random_radial(1 + n % 8, &rng) : random_compact(_i, &rng);
+        random_distances(n, par[1].rc, r, &rng);
+        for (int k = 0; k < n && k < 2; k++)
+            r[k] = k == 0 ? par[1].rc : fmax(par[1].rl, 0.1);
+        for (int t = 0; t < ntables; t++) {
+            tables[t]->radial(n, r, NQ, par, phi[t % 2][0], dphi[t % 2][0], 72);
+            for (int q = 0; q < NQ; q++) {
+                for (int k = 0; k < n; k++) {
+                    two want = radial(&par[q], r[k]);
+                    worst = fmax(worst, (double)fabsl(phi[t % 2][q][k] - want.value));
+                    worst_slope = fmax(worst_slope, (double)fabsl(dphi[t % 2][q][k] - want.slope));
+                }
+                for (size_t k = (size_t)n; k < padded(n); k++)
+                    ck_assert(phi[t % 2][q][k] == 0 && dphi[t % 2][q][k] == 0);
+                same_where_fused(t, (size_t)n, phi[0][q], phi[1][q]);
+                same_where_fused(t, (size_t)n, dphi[0][q], dphi[1][q]);
+            }
+        }
+    }
+    printf("compact core %d: value off by %.1e, slope by %.1e\n", _i, worst, worst_slope);
+    ck_assert_double_le(worst, 2e-15); /* with widths of 0.6 Angstrom, 1 ulp of r is 1e-15 of x */
+    ck_assert_double_le(worst_slope, 2e-14);
 }
 END_TEST
 
@@ -395,31 +455,73 @@ enum { NTERMS = 7, NBAR = 2 };
 static const int term_radial[NTERMS] = {0, 1, 2, 0, 1, 2, 2}, term_angle[NTERMS] = {0, 1, 2, 3, 4, 0, 3};
 static double norm[NTERMS];
 
-static void make_group(struct k_angular *g, int narrow, nf_rng *rng)
+static void make_powers(struct k_angular *g)
 {
     static const double zetas[5] = {1, 2, 16, 1.5, 0.75};
-    memset(g, 0, sizeof *g);
-    g->rc = 4.5;
-    g->between = narrow;
-    g->nradial = 3;
-    for (int q = 0; q < 3; q++) {
-        g->radial[q] = random_radial(1 + (int)(nf_rng_next(rng) % 8), rng);
-        g->radial[q].rc = g->rc;
-        g->radial[q].inner = fmin(g->radial[q].inner, 1);
-        g->row_a[q] = g->row_b[q] = q;
-    }
-    g->nangle = 5;
     for (int i = 0; i < 5; i++) {
         g->zeta[i] = zetas[i];
         g->lambda[i] = i % 2 ? 1 : -1;
         g->power[i] = zetas[i] == floor(zetas[i]) ? (int)zetas[i] : 0;
     }
+}
+
+static void make_windows(struct k_angular *g)
+{
+    const double pi = 3.14159265358979324;
+    static const double centres[5] = {0, 1, 0.5, 0.4, 0.7}, widths[5] = {0.5, 1, 0.5, 0.3, 0.3}; /* in pi */
+    for (int i = 0; i < 5; i++)
+        g->window[i] = (struct k_window){centres[i] * pi, widths[i] * pi, K_CUT_EXP + i};
+}
+
+static struct k_radial random_factor(const struct k_angular *g, nf_rng *rng)
+{
+    struct k_radial p = g->compact ? random_compact((int)(nf_rng_next(rng) % 10), rng)
+                                   : random_radial(1 + (int)(nf_rng_next(rng) % 8), rng);
+    p.rc = g->rc;
+    p.inner = fmin(p.inner, 1);
+    p.rl = fmin(p.rl, 2);
+    if (g->between == K_GAUSSIAN)
+        p.rs = 0;
+    return p;
+}
+
+static void make_group(struct k_angular *g, int between, int compact, nf_rng *rng)
+{
+    memset(g, 0, sizeof *g);
+    g->rc = 4.5;
+    g->between = between;
+    g->compact = compact;
+    g->nradial = 3;
+    for (int q = 0; q < 3; q++) {
+        g->radial[q] = random_factor(g, rng);
+        g->row_a[q] = g->row_b[q] = q;
+    }
+    g->nangle = 5;
+    if (compact)
+        make_windows(g);
+    else
+        make_powers(g);
     g->nterm = NTERMS;
     g->term_radial = term_radial;
     g->term_angle = term_angle;
     g->norm = norm;
     for (int t = 0; t < NTERMS; t++)
-        norm[t] = exp2(1 - g->zeta[term_angle[t]]);
+        norm[t] = compact ? 1 + t : exp2(1 - g->zeta[term_angle[t]]);
+}
+
+static double angle_factor(const struct k_angular *g, int i, double cosine)
+{
+    if (g->compact) {
+        const struct k_window *w = &g->window[i];
+        return (double)compact(w->core, 0, w->centre, w->width, acosl(cosine)).value;
+    }
+    double base = 1 + g->lambda[i] * cosine;
+    return base > 0 ? pow(base, g->zeta[i]) : 0;
+}
+
+static double between(const struct k_angular *g, const struct k_radial *p, double r)
+{
+    return g->between == K_NOTHING ? 1 : g->between == K_GAUSSIAN ? exp(-p->eta * r * r) : (double)radial(p, r).value;
 }
 
 /* The definition, pair by pair. */
@@ -434,11 +536,8 @@ static void direct_sum(const struct k_angular *g, const struct k_side *a, const 
             double c = (a->x[j] * b->x[k] + a->y[j] * b->y[k] + a->z[j] * b->z[k]) / (a->r[j] * b->r[k]);
             for (int t = 0; t < g->nterm; t++) {
                 const struct k_radial *p = &g->radial[g->term_radial[t]];
-                double base = 1 + g->lambda[g->term_angle[t]] * c;
                 double f = (double)(radial(p, a->r[j]).value * radial(p, b->r[k]).value);
-                if (base > 0)
-                    out[t] += g->norm[t] * pow(base, g->zeta[g->term_angle[t]]) * f *
-                              (g->between == K_FACTOR ? (double)radial(p, r).value : 1);
+                out[t] += g->norm[t] * angle_factor(g, g->term_angle[t], c) * f * between(g, p, r);
             }
         }
 }
@@ -516,12 +615,13 @@ typedef struct {
     neighbours a, b; /* b is a if same */
     int same;
     struct k_scratch tmp;
+    double want[NTERMS];
 } triple;
 
 static void check_values(const triple *p, int t, double g[2][NTERMS])
 {
-    double want[NTERMS], start[NTERMS];
-    direct_sum(&p->group, &p->a.side, &p->b.side, p->same, want);
+    const double *want = p->want;
+    double start[NTERMS];
     for (int i = 0; i < NTERMS; i++)
         start[i] = g[t % 2][i] = i; /* it adds */
     tables[t]->angular(&p->group, &p->a.side, &p->b.side, p->same, g[t % 2], &p->tmp);
@@ -560,20 +660,21 @@ static void check_derivatives(const triple *p, int t, nf_rng *rng)
     free(g_bar);
 }
 
-/* _i: narrow or wide, one side or two. */
+/* _i: what stands between, one side or two, compact or not. */
 START_TEST(angular)
 {
     nf_rng rng = {(uint64_t)_i + 50};
     for (int n = 0; n <= LONGEST; n++) {
-        triple p = {.same = _i >> 1 & 1};
+        triple p = {.same = _i / 3 & 1};
         double g[2][NTERMS];
-        make_group(&p.group, _i & 1, &rng);
+        make_group(&p.group, _i % 3, _i / 6, &rng);
         make_neighbours(&p.a, p.same ? n : n % 9, &p.group, tables[0], &rng);
         if (p.same)
             p.b = p.a;
         else
             make_neighbours(&p.b, n, &p.group, tables[0], &rng);
         p.tmp = make_scratch(n);
+        direct_sum(&p.group, &p.a.side, &p.b.side, p.same, p.want);
         for (int t = 0; t < ntables; t++) {
             check_values(&p, t, g);
             check_derivatives(&p, t, &rng);
@@ -583,6 +684,27 @@ START_TEST(angular)
         if (!p.same)
             free_neighbours(&p.b);
     }
+}
+END_TEST
+
+/* The vector text itself, as the reference table has it: near 0 and pi, at the joints, and anywhere. */
+START_TEST(angles)
+{
+    nf_rng rng = {6};
+    double worst = 0;
+    for (int k = 0; k < 200000; k++) {
+        double size = exp2(nf_rng_between(&rng, -20, 20)), small = exp2(nf_rng_between(&rng, -200, 0));
+        double s = k % 3 == 0 ? small : nf_rng_uniform(&rng), c = k % 3 == 1 ? small : nf_rng_between(&rng, -1, 1);
+        V theta = v_angle(v_set(size * s), v_set(size * c));
+        worst = fmax(worst, ulps(theta[0], atan2l((long double)size * s, (long double)size * c)));
+    }
+    printf("angle to %.2f ulp\n", worst);
+    ck_assert_double_le(worst, 3.5);
+    const double pi = 3.14159265358979324;
+    ck_assert_double_eq(v_angle(v_set(0), v_set(2))[0], 0);
+    ck_assert_double_eq(v_angle(v_set(0), v_set(-2))[0], pi);
+    ck_assert_double_eq(v_angle(v_set(3), v_set(0))[0], pi / 2);
+    ck_assert_double_eq(v_angle(v_set(1), v_set(1))[0], pi / 4);
 }
 END_TEST
 
@@ -610,12 +732,14 @@ Suite *suite(void)
     tcase_add_unchecked_fixture(t, find_tables, NULL);
     tcase_add_test(t, rows);
     tcase_add_loop_test(t, radial_factors, 0, K_NCUTOFFS);
+    tcase_add_loop_test(t, compact_factors, 0, 10);
     tcase_add_test(t, exponential);
     tcase_add_test(t, layers);
     tcase_add_loop_test(t, activations, 0, K_NACTIVATIONS);
     tcase_add_test(t, hyperbolic_tangent);
     tcase_add_test(t, nan_stays);
-    tcase_add_loop_test(t, angular, 0, 4);
+    tcase_add_loop_test(t, angular, 0, 11); /* a Gaussian stands between exponential ones only */
+    tcase_add_test(t, angles);
     tcase_add_test(t, choice);
     suite_add_tcase(s, t);
     return s;
