@@ -522,7 +522,7 @@ static void check(const json_t *list, const char *what, int which, const cluster
 
 static void check_list(json_t *list, const char *what, int which, const cluster *c)
 {
-    check(list, what, which, c, 3e-5L);
+    check(list, what, which, c, 1e-5L);
     json_decref(list);
 }
 
