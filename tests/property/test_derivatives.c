@@ -11,11 +11,12 @@
 
 #include "base/vec3.h"
 #include "eval.h"
+#include "example.h"
 #include "potential.h"
 #include "specimen.h"
 #include "suite.h"
 
-enum { MODELS = 24 };
+enum { MODELS = 24, EXAMPLES = 4 };
 
 static double worst_force, worst_virial;
 
@@ -102,6 +103,27 @@ START_TEST(forces_and_virial)
         printf("differences: forces %.1e, virial %.1e of the largest (smooth cutoffs)\n", worst_force, worst_virial);
     answer_free(&a);
     lab_close(&l);
+}
+END_TEST
+
+/* Examples of the descriptors have cutoff functions of all kinds, with kinks. */
+START_TEST(examples)
+{
+    static specimen s;
+    const nf_descriptor_class *class;
+    answer a = {0};
+    lab l;
+    for (size_t i = 0; (class = nf_descriptor_at(i)) != NULL; i++) {
+        lab_open(&l, example_model(class, (unsigned)_i), 1, 0.3);
+        for (int kind = 0; kind < NSPECIMENS; kind++) {
+            specimen_make(&s, (enum specimen_kind)kind, 6, EXAMPLE_NELEMENTS, example_elements, (unsigned)_i);
+            lab_eval(&l, &s.frame, &a);
+            check_forces(&l, &s, &a, 1e-4 * fmax(1, largest(3 * s.frame.natoms, &a.r.forces[0][0])));
+            check_virial(&l, &s, &a, 1e-3 * fmax(1, largest(9, &a.r.virial[0][0])));
+        }
+        lab_close(&l);
+    }
+    answer_free(&a);
 }
 END_TEST
 
@@ -212,6 +234,7 @@ Suite *suite(void)
     TCase *t = tcase_create("property");
     tcase_set_timeout(t, 300);
     tcase_add_loop_test(t, forces_and_virial, 0, MODELS);
+    tcase_add_loop_test(t, examples, 0, EXAMPLES);
     tcase_add_test(t, closed_loops);
     tcase_add_loop_test(t, crossing_the_cutoff, 1, 9);
     suite_add_tcase(s, t);

@@ -9,11 +9,12 @@
 
 #include "base/vec3.h"
 #include "eval.h"
+#include "example.h"
 #include "potential.h"
 #include "specimen.h"
 #include "suite.h"
 
-enum { MODELS = 6 };
+enum { POTENTIALS = 6, EXAMPLES = 3 }; /* of n2p2's files, and of every class of descriptors */
 
 static const double rounding = 2e-11; /* relative to the largest force or energy, at least 1 */
 
@@ -26,6 +27,13 @@ typedef struct {
 static void begin(setting *t, int model)
 {
     memset(t, 0, sizeof *t);
+    if (model >= POTENTIALS) {
+        unsigned example = (unsigned)(model - POTENTIALS);
+        t->p.nelements = EXAMPLE_NELEMENTS;
+        memcpy(t->p.elements, example_elements, sizeof example_elements);
+        lab_open(&t->l, example_model(nf_descriptor_at(example / EXAMPLES), example % EXAMPLES), 1, 1.0);
+        return;
+    }
     t->p = model == 0 ? potential_plain : potential_random((unsigned)(model + 100));
     lab_open(&t->l, potential_load(&t->p), 1, 1.0);
 }
@@ -272,17 +280,20 @@ END_TEST
 
 Suite *suite(void)
 {
+    int models = POTENTIALS;
+    for (size_t i = 0; nf_descriptor_at(i) != NULL; i++)
+        models += EXAMPLES;
     Suite *s = suite_create("symmetry");
     TCase *t = tcase_create("property");
     tcase_set_timeout(t, 300);
-    tcase_add_loop_test(t, translation, 0, MODELS);
-    tcase_add_loop_test(t, rotation_and_inversion, 0, MODELS);
-    tcase_add_loop_test(t, permutation, 0, MODELS);
-    tcase_add_loop_test(t, other_images, 0, MODELS);
-    tcase_add_loop_test(t, other_cell, 0, MODELS);
-    tcase_add_loop_test(t, replicas, 0, MODELS);
-    tcase_add_loop_test(t, far_fragments, 0, MODELS);
-    tcase_add_loop_test(t, no_net_force, 0, MODELS);
+    tcase_add_loop_test(t, translation, 0, models);
+    tcase_add_loop_test(t, rotation_and_inversion, 0, models);
+    tcase_add_loop_test(t, permutation, 0, models);
+    tcase_add_loop_test(t, other_images, 0, models);
+    tcase_add_loop_test(t, other_cell, 0, models);
+    tcase_add_loop_test(t, replicas, 0, models);
+    tcase_add_loop_test(t, far_fragments, 0, models);
+    tcase_add_loop_test(t, no_net_force, 0, models);
     suite_add_tcase(s, t);
     return s;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/mem.h"
 #include "listing.h"
 #include "near/descriptor.h"
 #include "suite.h"
@@ -710,6 +711,29 @@ START_TEST(mistakes_are_named)
 }
 END_TEST
 
+/* ---- memory ---- */
+
+/* Whichever allocation is refused: an error, and nothing is lost (that is the sanitizer's part of the test). */
+START_TEST(without_memory)
+{
+    const nf_descriptor_class *class = nf_descriptor_find("acsf");
+    json_t *tree = class->example(&elements, 1);
+    int refused = 1, failures = 0;
+    for (long n = 0; refused; n++) {
+        nf_error err = {0};
+        nf_descriptor *d;
+        nf_mem_fail_after(n);
+        int rc = class->create(tree, &elements, table(0), &d, &err);
+        refused = nf_mem_fail_stop();
+        ck_assert_int_eq(rc, refused ? NF_ENOMEM : 0);
+        failures += refused;
+        class->destroy(d);
+    }
+    ck_assert_int_ge(failures, 20);
+    json_decref(tree);
+}
+END_TEST
+
 Suite *suite(void)
 {
     Suite *s = suite_create("acsf");
@@ -722,6 +746,7 @@ Suite *suite(void)
     tcase_add_test(t, collinear);
     tcase_add_test(t, at_the_edge);
     tcase_add_loop_test(t, mistakes_are_named, 0, (int)(sizeof mistakes / sizeof *mistakes));
+    tcase_add_test(t, without_memory);
     suite_add_tcase(s, t);
     return s;
 }
