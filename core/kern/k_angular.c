@@ -142,30 +142,45 @@ V_INLINE void load_partners(pairs *p, const struct k_angular *g, const struct k_
     }
 }
 
-V_INLINE v_pair gaussian(double eta, V r, V r2)
+/* Factors that follow each other share a cutoff function if theirs is the same. */
+V_INLINE void factors_between(pairs *p, const struct k_angular *g, V r, int compact)
 {
-    V e = v_exp(v_set(-eta) * r2);
-    return (v_pair){e, v_set(-2 * eta) * r * e};
+    v_pair fc = {0};
+    for (int q = 0; q < g->nradial; q++) {
+        if (!compact && (q == 0 || !same_cutoff(&g->radial[q], &g->radial[q - 1])))
+            fc = v_cutoff(&g->radial[q], r);
+        v_pair f = compact ? v_compact_radial(&g->radial[q], r) : v_radial(&g->radial[q], r, fc);
+        p->phi_ab[q] = f.value;
+        p->dphi_ab[q] = f.slope;
+    }
+}
+
+V_INLINE void gaussians_between(pairs *p, const struct k_angular *g, V r, V r2)
+{
+    for (int q = 0; q < g->nradial; q++) {
+        p->phi_ab[q] = v_exp(v_set(-g->radial[q].eta) * r2);
+        p->dphi_ab[q] = v_set(-2 * g->radial[q].eta) * r * p->phi_ab[q];
+    }
+}
+
+V_INLINE void nothing_between(pairs *p, const struct k_angular *g)
+{
+    for (int q = 0; q < g->nradial; q++) {
+        p->phi_ab[q] = v_set(1);
+        p->dphi_ab[q] = v_set(0);
+    }
 }
 
 V_INLINE void between_partners(pairs *p, const struct k_angular *g, V r2, int compact)
 {
     V r = v_sqrt(r2);
-    v_pair fc = {0}, f = {v_set(1), v_set(0)};
     p->inv_ab = v_set(1) / r;
-    for (int q = 0; q < g->nradial; q++) {
-        if (g->between == K_GAUSSIAN)
-            f = gaussian(g->radial[q].eta, r, r2);
-        else if (g->between == K_FACTOR && compact)
-            f = v_compact_radial(&g->radial[q], r);
-        else if (g->between == K_FACTOR) {
-            if (q == 0 || !same_cutoff(&g->radial[q], &g->radial[q - 1]))
-                fc = v_cutoff(&g->radial[q], r);
-            f = v_radial(&g->radial[q], r, fc);
-        }
-        p->phi_ab[q] = f.value;
-        p->dphi_ab[q] = f.slope;
-    }
+    if (g->between == K_FACTOR)
+        factors_between(p, g, r, compact);
+    else if (g->between == K_GAUSSIAN)
+        gaussians_between(p, g, r, r2);
+    else
+        nothing_between(p, g);
 }
 
 /* Partners [k, k + V_LEN) of n of the list; without `slopes` derivatives stay unset. */

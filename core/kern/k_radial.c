@@ -5,18 +5,29 @@
 #include "kern/kernels.h"
 #include "kern/radial.h"
 
+static void store(double *phi, double *dphi, size_t at, v_pair f)
+{
+    v_store(phi + at, f.value);
+    v_store(dphi + at, f.slope);
+}
+
+/* Of factors that follow each other, those with one cutoff function share it. */
 void KERN(radial)(int n, const double *r, int nq, const struct k_radial *par, double *phi, double *dphi, size_t stride)
 {
     for (int k = 0; k < (n + 7) / 8 * 8; k += V_LEN) { /* the padding too: sums run over whole blocks of 8 */
         V d = v_load(r + k);
         v_pair fc = {0};
+        const struct k_radial *last = NULL;
         for (int q = 0; q < nq; q++) {
-            int exponential = par[q].form == K_EXPONENTIAL;
-            if (exponential && (q == 0 || !same_cutoff(&par[q], &par[q - 1])))
+            size_t at = (size_t)q * stride + (size_t)k;
+            if (par[q].form != K_EXPONENTIAL) {
+                store(phi, dphi, at, v_compact_radial(&par[q], d));
+                continue;
+            }
+            if (last == NULL || !same_cutoff(&par[q], last))
                 fc = v_cutoff(&par[q], d);
-            v_pair f = exponential ? v_radial(&par[q], d, fc) : v_compact_radial(&par[q], d);
-            v_store(phi + (size_t)q * stride + k, f.value);
-            v_store(dphi + (size_t)q * stride + k, f.slope);
+            last = &par[q];
+            store(phi, dphi, at, v_radial(&par[q], d, fc));
         }
     }
 }

@@ -129,9 +129,10 @@ V_INLINE v_pair v_radial(const struct k_radial *par, V r, v_pair fc)
     return (v_pair){e * fc.value, e * v_fma(v_set(-2 * par->eta) * d, fc.value, fc.slope)};
 }
 
+/** Of exponential factors. */
 V_INLINE int same_cutoff(const struct k_radial *a, const struct k_radial *b)
 {
-    return a->rc == b->rc && a->inner == b->inner && a->cutoff == b->cutoff && a->form == b->form;
+    return a->rc == b->rc && a->inner == b->inner && a->cutoff == b->cutoff;
 }
 
 #endif
