@@ -275,10 +275,11 @@ static int look_before(nf_trial *t, int n, const int *atom, nf_strangeness *sum,
     return 0;
 }
 
-static int look_after(nf_trial *t, int n, const int *atom, nf_strangeness *sum, nf_error *err)
+/* Until it is more than enough. */
+static int look_after(nf_trial *t, int n, const int *atom, double enough, nf_strangeness *sum, nf_error *err)
 {
     nf_strangeness one;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n && sum->outside <= enough; i++) {
         TRY(look(t, atom[i], &one, err));
         add(sum, &one);
         for (size_t m = 0; m < t->e->nmembers; m++)
@@ -298,7 +299,7 @@ static void statistics(size_t n, const double *x, double *mean, double *deviatio
     *deviation = n > 1 ? sqrt(square / (double)(n - 1)) : 0;
 }
 
-int nf_trial_exchange(nf_trial *t, int a, int b, nf_exchange *out, nf_error *err)
+int nf_trial_exchange(nf_trial *t, int a, int b, double remnant, nf_exchange *out, bool *helps, nf_error *err)
 {
     int atom[2 + 2 * NF_TRIAL_NEAR];
     *out = (nf_exchange){.atom = {a, b}};
@@ -306,8 +307,9 @@ int nf_trial_exchange(nf_trial *t, int a, int b, nf_exchange *out, nf_error *err
     memset(t->change, 0, t->e->nmembers * sizeof *t->change);
     TRY(look_before(t, n, atom, &out->before, err));
     swap(t, a, b);
-    int rc = look_after(t, n, atom, &out->after, err);
+    int rc = look_after(t, n, atom, remnant * out->before.outside, &out->after, err);
     swap(t, a, b);
+    *helps = out->after.outside <= remnant * out->before.outside;
     statistics(t->e->nmembers, t->change, &out->energy, &out->spread);
     return rc;
 }

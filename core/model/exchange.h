@@ -51,7 +51,8 @@ void nf_trial_close(nf_trial *t);
 int nf_trial_given(nf_trial *t, int atom, nf_strangeness *out, nf_error *err);
 /** The n <= 32 atoms nearest to an atom, nearest first, and not the atom itself. Returns how many there are. */
 int nf_trial_nearest(const nf_trial *t, int atom, int n, int *out);
-/** What exchanging the species of two atoms does. */
-int nf_trial_exchange(nf_trial *t, int a, int b, nf_exchange *out, nf_error *err);
+/** What exchanging the species of two atoms does. false in *helps, and only part of it in *out, as soon as more than the
+ *  fraction `remnant` of what was outside the range is outside it after. */
+int nf_trial_exchange(nf_trial *t, int a, int b, double remnant, nf_exchange *out, bool *helps, nf_error *err);
 
 #endif

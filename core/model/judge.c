@@ -77,17 +77,16 @@ typedef struct {
     nf_verdict best;
 } inquiry;
 
-/* The part of a change of energy that is there for certain, within what can be trusted. */
+/* The part of a change of energy that is there for certain, by two standard deviations of the members, within what can
+ * be trusted. */
 static double certain(double energy, double spread)
 {
-    double size = fmin(fmax(fabs(energy) - spread, 0), trusted);
+    double size = fmin(fmax(fabs(energy) - 2 * spread, 0), trusted);
     return energy < 0 ? -size : size;
 }
 
 static double gain(const nf_exchange *x)
 {
-    if (x->after.outside > remnant * x->before.outside)
-        return 0;
     return worth * (x->after.outside - x->before.outside) + certain(x->energy, x->spread);
 }
 
@@ -164,12 +163,12 @@ static void choose_partners(inquiry *q)
 static int try_exchange(inquiry *q, int a, int b, nf_error *err)
 {
     nf_exchange x;
+    bool helps;
     if (q->trial.element[a] == q->trial.element[b])
         return 0;
-    TRY(nf_trial_exchange(&q->trial, a, b, &x, err));
-    double worth_of_it = gain(&x);
-    if (worth_of_it < q->best.gain)
-        q->best = (nf_verdict){worth_of_it, x};
+    TRY(nf_trial_exchange(&q->trial, a, b, remnant, &x, &helps, err));
+    if (helps && gain(&x) < q->best.gain)
+        q->best = (nf_verdict){gain(&x), x};
     return 0;
 }
 
@@ -255,10 +254,20 @@ static int refuse(const evaluation *e, const nf_exchange *x, nf_error *err)
                    nf_element_symbol(frame->species[x->atom[0]]), energy, outside);
 }
 
+/* A single model without ranges does not know when its energies mean something. */
+static bool has_evidence(const nf_model *model)
+{
+    size_t n = 0;
+    for (size_t m = 0; m < model->nmembers; m++)
+        for (int k = 0; k < model->elements.n; k++)
+            n += model->members[m].range[k].n;
+    return n > 0 || model->nmembers > 1;
+}
+
 static int judge_species(const evaluation *e, nf_error *err)
 {
     nf_verdict verdict;
-    if (e->calc->model->elements.n < 2)
+    if (e->calc->model->elements.n < 2 || !has_evidence(e->calc->model))
         return 0;
     TRY(nf_judge_species(e, &verdict, err));
     return verdict.gain <= decisive ? refuse(e, &verdict.exchange, err) : 0;
