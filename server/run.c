@@ -21,7 +21,7 @@ struct nf_server {
     uv_signal_t signals[2];
     nf_schedule *schedule;
     nf_request *ready; /* in this turn of the loop */
-    int nlinks, nopen, nbusy;
+    int nlinks, nopen;
     unsigned long long nstructures; /* evaluated */
     nf_link *links[MOST_LINKS];
     bool full[NF_RUN_ADDRESSES];  /* the driver there took no further link, or is done */
@@ -151,10 +151,15 @@ static void close_helpers(server *s)
         uv_close((uv_handle_t *)&s->signals[i], NULL);
 }
 
+/* Without links nobody wants what is under way. */
 static void end_if_idle(server *s)
 {
-    if (s->nopen == 0 && s->nbusy == 0 && s->ready == NULL)
-        close_helpers(s);
+    if (s->nopen > 0)
+        return;
+    s->ready = NULL;
+    if (s->schedule != NULL)
+        nf_schedule_stop(s->schedule);
+    close_helpers(s);
 }
 
 /* Extra links that a driver never noticed go with the last one it used. */
@@ -267,8 +272,6 @@ static void hand_over(server *s)
 {
     if (s->ready == NULL)
         return;
-    for (nf_request *r = s->ready; r != NULL; r = r->next)
-        s->nbusy++;
     nf_schedule_put(s->schedule, s->ready);
     s->ready = NULL;
     if (s->options->links == 0)
@@ -293,7 +296,6 @@ static void on_wake(uv_async_t *wake)
     while (list != NULL) {
         nf_request *r = list;
         list = r->next;
-        s->nbusy--;
         s->nstructures += r->njobs;
         nf_link_result(r->link);
     }

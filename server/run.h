@@ -3,10 +3,10 @@
  * run.h - the force server: connects to drivers, takes structures, answers energies, forces, virials.
  *
  *     loop thread      sockets, codec, states, time; never computes, never blocks
- *     compute thread   nf_eval of everything that is ready, on the team
+ *     compute side     the team's threads, patch after patch of all requests under way
  *
- * A link (link.h) hands a request over when its structures are complete; the compute thread hands it back with
- * the reply encoded. Between these two moments the request belongs to the compute thread alone.
+ * A link (link.h) hands a request over when its structures are complete; the compute side hands it back with
+ * the reply encoded. Between these two moments the request belongs to the compute side alone.
  */
 #ifndef NF_SERVER_RUN_H
 #define NF_SERVER_RUN_H

@@ -4,99 +4,77 @@
 #include <uv.h>
 
 #include "base/mem.h"
+#include "model/stream.h"
 
 struct nf_schedule {
     const nf_run_options *options;
     void (*wake)(void *ctx);
     void *ctx;
     nf_team *team;
+    nf_stream *stream;
     nf_calc *calc;
     uv_thread_t thread;
     uv_mutex_t lock;
-    uv_cond_t more;
-    /* guarded by lock */
-    nf_request *waiting, *done;
-    bool stop;
-    /* the thread's own */
+    /* guarded by lock, as are the results of requests under way */
+    nf_request *done;
+    bool stopped;
+    /* the loop's own */
     nf_job **jobs;
     size_t cap_jobs;
 };
 
-static void push(nf_request **list, nf_request *r)
+static void hand_back(nf_schedule *s, nf_request *r)
 {
-    r->next = *list;
-    *list = r;
+    uv_mutex_lock(&s->lock);
+    if (!s->stopped) {
+        r->next = s->done;
+        s->done = r;
+        s->wake(s->ctx); /* with the lock held: once it is stopped the loop may close what wake uses */
+    }
+    uv_mutex_unlock(&s->lock);
 }
 
-/* The last structure of a request completes it. Called for one job at a time. */
-static void job_done(void *ctx, nf_job *job)
+static bool completes(nf_schedule *s, nf_request *r, const nf_job *job)
 {
-    nf_schedule *s = ctx;
-    nf_request *r = job->user;
+    uv_mutex_lock(&s->lock);
     if (job->code != 0 && r->code == 0) {
         r->code = job->code;
         r->err = job->err;
     }
-    if (++r->ndone < r->njobs)
+    bool complete = ++r->ndone == r->njobs;
+    uv_mutex_unlock(&s->lock);
+    return complete;
+}
+
+/* The last structure of a request completes it; its reply is written while others are reported. */
+static void job_done(void *ctx, nf_job *job)
+{
+    nf_schedule *s = ctx;
+    nf_request *r = job->user;
+    if (!completes(s, r, job))
         return;
     if (r->code == 0)
         r->code = nf_request_encode(r, &r->err);
-    uv_mutex_lock(&s->lock);
-    push(&s->done, r);
-    s->wake(s->ctx); /* with the lock held: once the loop has the last request it may close what wake uses */
-    uv_mutex_unlock(&s->lock);
+    hand_back(s, r);
 }
 
-static size_t count_jobs(const nf_request *list)
+static void put(nf_schedule *s, nf_request *r)
 {
-    size_t n = 0;
-    for (; list != NULL; list = list->next)
-        n += list->njobs;
-    return n;
-}
-
-static void fail_list(nf_schedule *s, nf_request *list)
-{
-    uv_mutex_lock(&s->lock);
-    while (list != NULL) {
-        nf_request *r = list;
-        list = r->next;
-        r->code = nf_fail_memory(&r->err, "an evaluation");
-        push(&s->done, r);
-    }
-    s->wake(s->ctx);
-    uv_mutex_unlock(&s->lock);
-}
-
-static void evaluate(nf_schedule *s, nf_request *list)
-{
-    size_t n = 0;
-    if (NF_GROW(s->jobs, s->cap_jobs, count_jobs(list))) {
-        fail_list(s, list);
+    int rc = NF_GROW(s->jobs, s->cap_jobs, r->njobs);
+    for (size_t k = 0; rc == 0 && k < r->njobs; k++)
+        s->jobs[k] = &r->jobs[k];
+    if (rc == 0)
+        rc = nf_stream_put(s->stream, r->njobs, s->jobs);
+    if (rc == 0)
         return;
-    }
-    for (nf_request *r = list; r != NULL; r = r->next)
-        for (size_t k = 0; k < r->njobs; k++)
-            s->jobs[n++] = &r->jobs[k];
-    nf_eval(s->team, n, s->jobs, job_done, s);
+    r->code = nf_fail_memory(&r->err, "an evaluation");
+    hand_back(s, r);
 }
 
 static void work(void *arg)
 {
     nf_schedule *s = arg;
-    uv_mutex_lock(&s->lock);
-    for (;;) {
-        while (!s->stop && s->waiting == NULL)
-            uv_cond_wait(&s->more, &s->lock);
-        if (s->stop)
-            break;
-        nf_request *list = s->waiting;
-        s->waiting = NULL;
-        uv_mutex_unlock(&s->lock);
-        evaluate(s, list);
-        uv_mutex_lock(&s->lock);
-    }
-    uv_mutex_unlock(&s->lock);
+    nf_stream_run(s->stream);
 }
 
 static int start(nf_schedule *s, nf_error *err)
@@ -108,9 +86,11 @@ static int start(nf_schedule *s, nf_error *err)
     opts.log_ctx = o->log_ctx;
     TRY(nf_team_new(&s->team, o->threads, err));
     TRY(nf_calc_new(&s->calc, o->model, &opts, err));
-    if (uv_mutex_init(&s->lock) != 0)
+    s->stream = nf_stream_of(s->team);
+    if (s->stream == NULL || uv_mutex_init(&s->lock) != 0)
         return nf_fail_memory(err, "the compute thread");
-    if (uv_cond_init(&s->more) != 0 || uv_thread_create(&s->thread, work, s) != 0) {
+    nf_stream_open(s->stream, job_done, s);
+    if (uv_thread_create(&s->thread, work, s) != 0) {
         uv_mutex_destroy(&s->lock);
         return nf_fail(err, NF_ENOMEM, "cannot start the compute thread");
     }
@@ -142,16 +122,22 @@ int nf_schedule_new(nf_schedule **out, const nf_run_options *options, void (*wak
     return rc;
 }
 
+void nf_schedule_stop(nf_schedule *s)
+{
+    uv_mutex_lock(&s->lock);
+    bool before = s->stopped;
+    s->stopped = true;
+    uv_mutex_unlock(&s->lock);
+    if (!before)
+        nf_stream_stop(s->stream);
+}
+
 void nf_schedule_free(nf_schedule *s)
 {
     if (s == NULL)
         return;
-    uv_mutex_lock(&s->lock);
-    s->stop = true;
-    uv_cond_signal(&s->more);
-    uv_mutex_unlock(&s->lock);
+    nf_schedule_stop(s);
     uv_thread_join(&s->thread);
-    uv_cond_destroy(&s->more);
     uv_mutex_destroy(&s->lock);
     free_memory(s);
 }
@@ -168,14 +154,11 @@ int nf_schedule_threads(const nf_schedule *s)
 
 void nf_schedule_put(nf_schedule *s, nf_request *list)
 {
-    uv_mutex_lock(&s->lock);
     while (list != NULL) {
         nf_request *r = list;
-        list = r->next;
-        push(&s->waiting, r);
+        list = r->next; /* put, it is no longer ours */
+        put(s, r);
     }
-    uv_cond_signal(&s->more);
-    uv_mutex_unlock(&s->lock);
 }
 
 nf_request *nf_schedule_take_done(nf_schedule *s)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * schedule.h - the compute thread: evaluates whatever is ready, together, and reports each request when it is done.
+ * schedule.h - the compute side: takes requests at any moment and hands each back when it is done.
  */
 #ifndef NF_SERVER_SCHEDULE_H
 #define NF_SERVER_SCHEDULE_H
@@ -9,15 +9,18 @@
 
 typedef struct nf_schedule nf_schedule;
 
-/** Starts the thread and its team. `wake` is called on it whenever requests are done. options are borrowed. */
+/** Starts the thread and its team. `wake` is called on any of them whenever a request is done. options are borrowed. */
 int nf_schedule_new(nf_schedule **out, const nf_run_options *options, void (*wake)(void *ctx), void *ctx,
                     nf_error *err);
-/** Ends the thread once its evaluation is done; NULL is fine. */
+/** From here on wake is not called and nothing is handed back: what is under way is dropped. Does not wait; the
+ *  requests are the schedule's until nf_schedule_free. */
+void nf_schedule_stop(nf_schedule *s);
+/** Stops; waits for every thread to end the patch it is at. NULL is fine. */
 void nf_schedule_free(nf_schedule *s);
 
 nf_calc *nf_schedule_calc(nf_schedule *s);
 int nf_schedule_threads(const nf_schedule *s);
-/** Hands over a list of requests (linked by `next`), to be evaluated together. */
+/** Hands over a list of requests (linked by `next`), each one piece of work. */
 void nf_schedule_put(nf_schedule *s, nf_request *list);
 /** Takes back what is done: a list, NULL if there is nothing. */
 nf_request *nf_schedule_take_done(nf_schedule *s);

@@ -18,15 +18,14 @@ struct nf_team {
     int nthreads, nstarted;
     pthread_t *threads; /* [nthreads - 1] */
     pthread_mutex_t lock;
-    pthread_cond_t work, idle;
+    pthread_cond_t work; /* threads 1 .. sleep here, */
+    pthread_cond_t lead; /* thread 0 here */
     /* guarded by lock */
-    unsigned long round;
-    int busy, stop;
-    /* of the round */
-    size_t ntasks;
-    atomic_size_t next;
-    void (*task)(void *ctx, size_t index, int thread);
+    void (*body)(void *ctx, int thread); /* NULL: nobody is at work */
     void *ctx;
+    int calls;  /* not yet answered; at most one for each thread */
+    int inside; /* threads 1 .. in body */
+    bool lead_sleeps, dismissed, stop;
     nf_team_memory memory;
 };
 
@@ -35,59 +34,126 @@ typedef struct {
     int thread;
 } starter;
 
-static void take_tasks(nf_team *team, int thread)
+/* ---- threads 1 .. ---- */
+
+static bool called(const nf_team *team)
 {
-    for (;;) {
-        size_t index = atomic_fetch_add_explicit(&team->next, 1, memory_order_relaxed);
-        if (index >= team->ntasks)
-            return;
-        team->task(team->ctx, index, thread);
-    }
+    return team->body != NULL && !team->dismissed && team->calls > 0;
 }
 
 static void *work(void *arg)
 {
     starter mine = *(starter *)arg;
     nf_team *team = mine.team;
-    unsigned long done = 0;
     nf_free(arg);
     pthread_mutex_lock(&team->lock);
     for (;;) {
-        while (!team->stop && team->round == done)
+        while (!team->stop && !called(team))
             pthread_cond_wait(&team->work, &team->lock);
         if (team->stop)
             break;
-        done = team->round;
+        team->calls--;
+        team->inside++;
         pthread_mutex_unlock(&team->lock);
-        take_tasks(team, mine.thread);
+        team->body(team->ctx, mine.thread);
         pthread_mutex_lock(&team->lock);
-        if (--team->busy == 0)
-            pthread_cond_signal(&team->idle);
+        if (--team->inside == 0 && team->dismissed)
+            pthread_cond_signal(&team->lead);
     }
     pthread_mutex_unlock(&team->lock);
     return NULL;
 }
 
-void nf_team_run(nf_team *team, size_t ntasks, void (*task)(void *ctx, size_t index, int thread), void *ctx)
+/* ---- thread 0, and whoever calls ---- */
+
+static void sleep_until_called(nf_team *team)
 {
-    bool alone = team->nstarted == 0 || ntasks < 2;
-    pthread_mutex_lock(&team->lock);
-    team->ntasks = ntasks;
-    team->task = task;
-    team->ctx = ctx;
-    atomic_store(&team->next, 0);
-    if (!alone) {
-        team->busy = team->nstarted;
-        team->round++;
-        pthread_cond_broadcast(&team->work);
+    while (!team->dismissed && team->calls == 0) {
+        team->lead_sleeps = true;
+        pthread_cond_wait(&team->lead, &team->lock);
     }
-    pthread_mutex_unlock(&team->lock);
-    take_tasks(team, 0);
+    team->lead_sleeps = false;
+    if (!team->dismissed)
+        team->calls--;
+}
+
+void nf_team_work(nf_team *team, void (*body)(void *ctx, int thread), void *ctx)
+{
     pthread_mutex_lock(&team->lock);
-    while (team->busy > 0)
-        pthread_cond_wait(&team->idle, &team->lock);
+    team->body = body;
+    team->ctx = ctx;
+    team->calls = 0;
+    while (!team->dismissed) {
+        pthread_mutex_unlock(&team->lock);
+        body(ctx, 0);
+        pthread_mutex_lock(&team->lock);
+        sleep_until_called(team);
+    }
+    while (team->inside > 0)
+        pthread_cond_wait(&team->lead, &team->lock);
+    team->body = NULL;
+    team->dismissed = false;
     pthread_mutex_unlock(&team->lock);
 }
+
+void nf_team_call(nf_team *team, size_t n)
+{
+    if (n == 0)
+        return;
+    pthread_mutex_lock(&team->lock);
+    size_t room = (size_t)(team->nthreads - team->calls);
+    n = n < room ? n : room;
+    team->calls += (int)n;
+    if (n > 0 && team->lead_sleeps) {
+        team->lead_sleeps = false; /* the next call is for another thread */
+        pthread_cond_signal(&team->lead);
+        n--;
+    }
+    for (; n > 0; n--)
+        pthread_cond_signal(&team->work);
+    pthread_mutex_unlock(&team->lock);
+}
+
+void nf_team_dismiss(nf_team *team)
+{
+    pthread_mutex_lock(&team->lock);
+    team->dismissed = true;
+    if (team->inside == 0) /* else the last to leave wakes thread 0 */
+        pthread_cond_signal(&team->lead);
+    pthread_mutex_unlock(&team->lock);
+}
+
+/* ---- a given number of tasks ---- */
+
+typedef struct {
+    nf_team *team;
+    size_t ntasks;
+    atomic_size_t next;
+    void (*task)(void *ctx, size_t index, int thread);
+    void *ctx;
+} run;
+
+static void take_tasks(void *ctx, int thread)
+{
+    run *r = ctx;
+    for (;;) {
+        size_t index = atomic_fetch_add_explicit(&r->next, 1, memory_order_relaxed);
+        if (index >= r->ntasks)
+            break;
+        if (index == 0)
+            nf_team_call(r->team, r->ntasks - 1);
+        r->task(r->ctx, index, thread);
+    }
+    nf_team_dismiss(r->team);
+}
+
+void nf_team_run(nf_team *team, size_t ntasks, void (*task)(void *ctx, size_t index, int thread), void *ctx)
+{
+    run r = {team, ntasks, 0, task, ctx};
+    nf_team_work(team, take_tasks, &r);
+}
+
+/* ---- making one ---- */
 
 /* The processors this process may run on: what Slurm, cgroup cpusets and taskset left of the machine. */
 static int allowed_processors(void)
@@ -131,7 +197,7 @@ int nf_team_new(nf_team **out, int nthreads, nf_error *err)
     team->nthreads = nthreads > 0 ? nthreads : default_threads();
     pthread_mutex_init(&team->lock, NULL);
     pthread_cond_init(&team->work, NULL);
-    pthread_cond_init(&team->idle, NULL);
+    pthread_cond_init(&team->lead, NULL);
     team->threads = nf_calloc((size_t)team->nthreads, sizeof *team->threads);
     int rc = team->threads == NULL ? ENOMEM : 0;
     for (int t = 1; rc == 0 && t < team->nthreads; t++)
@@ -157,7 +223,7 @@ void nf_team_free(nf_team *team)
         pthread_join(team->threads[t], NULL);
     pthread_mutex_destroy(&team->lock);
     pthread_cond_destroy(&team->work);
-    pthread_cond_destroy(&team->idle);
+    pthread_cond_destroy(&team->lead);
     if (team->memory.data != NULL)
         team->memory.destroy(team->memory.data);
     nf_free(team->threads);

@@ -48,11 +48,14 @@ int nf_judge(const evaluation *e, nf_error *err)
         return 0;
     check_distance(calc, frame, &e->slot->list);
     check_range(calc, frame, e->space);
+    atomic_store(&calc->greets, true);
     return 0;
 }
 
 void nf_judge_log(nf_calc *calc)
 {
+    if (!atomic_exchange(&calc->greets, false))
+        return;
     for (int i = 0; i < 2; i++)
         if (calc->greeting[i][0] != '\0') {
             nf_log_write(&calc->log, NF_LOG_WARNING, "%s", calc->greeting[i]);
