@@ -8,7 +8,7 @@
 #include "base/team.h"
 #include "suite.h"
 
-enum { LOT = 20000 };
+enum { LOT = 5000 };
 
 static nf_team *make_team(int nthreads)
 {
@@ -143,6 +143,31 @@ START_TEST(nobody_is_woken_without_a_call)
 }
 END_TEST
 
+static void count_task(void *ctx, size_t index, int thread)
+{
+    atomic_int *times = ctx;
+    (void)thread;
+    atomic_fetch_add(&times[index], 1);
+}
+
+START_TEST(each_task_once)
+{
+    static atomic_int times[LOT];
+    nf_team *team = make_team(_i);
+    nf_team_run(team, 0, count_task, times);
+    for (int round = 1; round <= 20; round++) {
+        nf_team_run(team, LOT, count_task, times);
+        nf_team_run(team, 1, count_task, times);
+        ck_assert_int_eq(times[0], 2 * round);
+        for (int i = 1; i < LOT; i++)
+            ck_assert_int_eq(times[i], round);
+    }
+    for (int i = 0; i < LOT; i++)
+        times[i] = 0;
+    nf_team_free(team);
+}
+END_TEST
+
 Suite *suite(void)
 {
     Suite *s = suite_create("team");
@@ -153,6 +178,7 @@ Suite *suite(void)
     tcase_add_loop_test(t, all_come_when_called, 1, 6);
     tcase_add_test(t, dismissed_before_it_begins);
     tcase_add_test(t, nobody_is_woken_without_a_call);
+    tcase_add_loop_test(t, each_task_once, 1, 5);
     suite_add_tcase(s, t);
     return s;
 }
