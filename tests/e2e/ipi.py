@@ -5,12 +5,18 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from programs import Program, free_port, nearfar_path, unique_name
+
+Watch = Callable[[Program, list[Program]], None]
 
 INPUT = """<simulation verbosity='low' floatformat='%25.17e'>
   <output prefix='run'>
@@ -90,30 +96,121 @@ class Simulation:
                             ensemble=self.ensemble, timestep=self.timestep, thermostat=thermostat,
                             temperature=self.temperature)
 
-    def run(self, where: Path, seconds: float = 120, species: str | Path | bool | None = None) -> Result:
+    def run(self, where: Path, seconds: float = 120, species: str | Path | bool | None = None,
+            watch: Watch = lambda ipi, nearfars: None) -> Result:
         """To the end, or AssertionError with both logs. `species`: by default `start`; False: not on the command line."""
         where.mkdir(parents=True, exist_ok=True)
         address = unique_name() if self.mode == "unix" else f"127.0.0.1:{free_port()}"
         (where / "input.xml").write_text(self.input(address))
         word = "unix" if self.mode == "unix" else "tcp"
         named = [] if species is False else ["--species", species or self.start]
-        i_pi = Path(sys.executable).with_name("i-pi")
-        try:
-            with Program("i-pi", [i_pi, "input.xml"], where) as ipi, \
-                    Program("nearfar", [nearfar_path(), "run", *self.models, f"{word}:{address}", *named,
-                                        *self.options], where) as nearfar:
-                deadline = time.monotonic() + seconds
-                while ipi.process.poll() is None:
-                    assert time.monotonic() < deadline, f"timeout\n{ipi.story()}\n{nearfar.story()}"
-                    if nearfar.process.poll() not in (None, 0):
-                        raise AssertionError(nearfar.story())
-                    time.sleep(0.05)
-                status = nearfar.wait(20)
-                assert ipi.process.returncode == 0 and status == 0, f"{ipi.story()}\n{nearfar.story()}"
-        finally:
-            if self.mode == "unix":
-                Path(f"/tmp/ipi_{address}").unlink(missing_ok=True)
+        drive(where, "input.xml", [[*self.models, f"{word}:{address}", *named, *self.options]], seconds, watch)
         return Result(where, self.steps)
+
+
+def drive(where: Path, input_file: str, servers: Sequence[Sequence[object]], seconds: float = 120,
+          watch: Watch = lambda ipi, nearfars: None) -> None:
+    """i-PI and one `nearfar run` for each list of arguments, until all have ended well, or AssertionError with all logs.
+    watch(i-PI, nearfars) is called while they run."""
+    i_pi = Path(sys.executable).with_name("i-pi")
+    with ExitStack() as stack:
+        for words in servers:
+            stack.callback(remove_socket, words)
+        ipi = stack.enter_context(Program("i-pi", [i_pi, input_file], where))
+        nearfars = [stack.enter_context(Program(f"nearfar{k}" if k else "nearfar", [nearfar_path(), "run", *words], where))
+                    for k, words in enumerate(servers)]
+        deadline = time.monotonic() + seconds
+        story = lambda: "\n".join(p.story() for p in (ipi, *nearfars))  # noqa: E731
+        while ipi.process.poll() is None:
+            assert time.monotonic() < deadline, f"timeout\n{story()}"
+            assert all(n.process.poll() in (None, 0) for n in nearfars), story()
+            watch(ipi, nearfars)
+            time.sleep(0.05)
+        assert ipi.process.returncode == 0, story()
+        assert not any([n.wait(20) for n in nearfars]), story()
+
+
+def remove_socket(words: Sequence[object]) -> None:
+    """The file of unix:NAME, if a killed i-PI has left it behind."""
+    for word in map(str, words):
+        if word.startswith("unix:") and "/" not in word:
+            Path(f"/tmp/ipi_{word[5:]}").unlink(missing_ok=True)
+
+
+class Footprint:
+    """Resident memory (kB) and open files of the first nearfar while it runs: `watch` is for drive()."""
+
+    def __init__(self) -> None:
+        self.samples: list[tuple[int, int]] = []
+
+    def watch(self, ipi: Program, nearfars: list[Program]) -> None:
+        proc = Path(f"/proc/{nearfars[0].process.pid}")
+        try:
+            status, files = (proc / "status").read_text(), len(list((proc / "fd").iterdir()))
+        except OSError:  # it has just ended
+            return
+        if "VmRSS" in status:
+            self.samples.append((int(status.split("VmRSS:")[1].split()[0]), files))
+
+    def peaks(self, nparts: int = 10) -> np.ndarray:
+        """[nparts][2]: the largest of each part of the run."""
+        return np.array([part.max(axis=0) for part in np.array_split(np.array(self.samples), nparts)])
+
+    def assert_flat(self, kilobytes: int = 0) -> None:
+        """Neither grows after the first third of the run."""
+        peaks = self.peaks(12)
+        assert (peaks[4:, 0] <= peaks[:4, 0].max() + kilobytes).all(), peaks
+        assert (peaks[4:, 1] <= peaks[:4, 1].max()).all(), peaks
+
+
+class InputFile:
+    """An i-PI input of the repository, to be changed for a test: other structure, fewer steps, sockets of its own."""
+
+    def __init__(self, path: Path, start: Path, steps: int, beads: int) -> None:
+        self.tree = ElementTree.parse(path)
+        self.root = self.tree.getroot()
+        self.addresses: dict[str, str] = {}
+        for address in self.root.iter("address"):
+            name = str(address.text).strip()
+            address.text = self.addresses.setdefault(name, unique_name())
+        for initialize in self.root.iter("initialize"):
+            initialize.set("nbeads", str(beads))
+            self.inside(initialize, "file").text = str(start)
+        self.at("total_steps").text = str(steps)
+
+    @staticmethod
+    def inside(element: Element, path: str) -> Element:
+        found = element.find(path)
+        assert found is not None, f"no {path} in <{element.tag}>"
+        return found
+
+    def at(self, path: str) -> Element:
+        return self.inside(self.root, path)
+
+    def add(self, path: str, text: str) -> None:
+        """The XML of one more element inside `path`."""
+        self.at(path).append(ElementTree.fromstring(text))
+
+    def remove(self, path: str, tag: str) -> None:
+        parent = self.at(path)
+        for child in parent.findall(tag):
+            parent.remove(child)
+
+    def write(self, where: Path) -> None:
+        where.mkdir(parents=True, exist_ok=True)
+        self.tree.write(where / "input.xml")
+
+
+def printed(where: Path) -> dict[str, str]:
+    """Every output file of i-PI with prefix run, word for word; no checkpoints, whose first lines hold the date."""
+    return {p.name: p.read_text() for p in sorted(where.glob("*run.*")) if "#" not in p.name and "checkpoint" not in p.name}
+
+
+def state(checkpoint: Path) -> dict[str, str]:
+    """What moves, word for word: positions, momenta, cells, thermostats, random numbers."""
+    root = ElementTree.parse(checkpoint).getroot()
+    return {f"{e.tag}-{k}": str(e.text) for tag in ("q", "p", "cell", "eens", "ethermo", "state", "step")
+            for k, e in enumerate(root.iter(tag))}
 
 
 class Result:
