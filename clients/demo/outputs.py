@@ -75,5 +75,15 @@ class Run:
         """[frames][beads][atoms][3], Angstrom, without the first third of the run."""
         paths = sorted(self.where.glob("water.pos_*.xyz"))
         beads = [np.array([f.positions for f in ase.io.iread(p, index=":", format="xyz")]) for p in paths]
+        return self._later_frames(beads)
+
+    def member_energies(self) -> np.ndarray:
+        """[frames][beads][members], eV of the whole box, of the frames of positions(). --committee prints them."""
+        paths = sorted(self.where.glob("water.energies_*"))
+        return self._later_frames([np.loadtxt(p, ndmin=2) * HARTREE for p in paths])
+
+    @staticmethod
+    def _later_frames(beads: list[np.ndarray]) -> np.ndarray:
+        """Of each bead the frames that all have, without the first third: [frames][beads]..."""
         nframes = min(len(b) for b in beads)
         return np.stack([b[nframes // 3:nframes] for b in beads], axis=1)

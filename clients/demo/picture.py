@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 
 from outputs import Run
+from pairs import pair_distributions
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -16,28 +17,12 @@ import matplotlib.pyplot as plt  # noqa: E402
 BLUE, RED, GREY, GREEN = "#1f5fa8", "#c2402d", "#555555", "#2e8b57"
 
 
-def pair_distribution(run: Run, first: str, second: str, edges: np.ndarray) -> np.ndarray:
-    """g(r) between two elements over all beads and frames, orthorhombic cell."""
-    species = np.array(run.symbols)
-    a, b = np.flatnonzero(species == first), np.flatnonzero(species == second)
-    counts = np.zeros(len(edges) - 1)
-    frames = run.positions().reshape(-1, run.natoms, 3)
-    for x in frames:
-        d = x[a][:, None, :] - x[b][None, :, :]
-        d -= run.lengths * np.round(d / run.lengths)
-        r = np.sqrt((d ** 2).sum(-1))
-        counts += np.histogram(r[r > 0], bins=edges)[0]
-    shell = 4 / 3 * np.pi * (edges[1:] ** 3 - edges[:-1] ** 3)
-    npairs = len(a) * (len(b) - (first == second))
-    return counts / (len(frames) * npairs * shell / run.lengths.prod())
-
-
 def draw_pairs(ax: plt.Axes, run: Run) -> None:
     edges = np.linspace(0.5, run.lengths.min() / 2, 101)
     r = (edges[1:] + edges[:-1]) / 2
     top = 3.6
     for (first, second), colour in zip((("O", "O"), ("O", "H"), ("H", "H")), (RED, BLUE, GREY)):
-        g = pair_distribution(run, first, second, edges)
+        g = pair_distributions(run, first, second, edges).mean(axis=0)
         ax.plot(r, g, color=colour, lw=1.8, label=f"{first}–{second}")
         if g.max() > top:
             ax.annotate(f"bond, up to {g.max():.0f}", (r[g.argmax()], top), (10, -10), textcoords="offset points",

@@ -19,11 +19,15 @@ import time
 import uuid
 from pathlib import Path
 
+import gofr
 import picture
 from outputs import Run
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+
+# With --committee: the energies of the members, by which gofr.py weighs the structures.
+ENERGIES = "<trajectory filename='energies' stride='{}' flush='1' extra_type='committee_pot'> extras </trajectory>"
 
 
 class Failure(Exception):
@@ -41,6 +45,8 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--structure", type=Path, default=HERE / "water-192.xyz")
     p.add_argument("--nearfar", type=Path, default=ROOT / "build/nearfar")
     p.add_argument("--out", type=Path, default=ROOT / "demo-run")
+    p.add_argument("--committee", action="store_true",
+                   help="also print the energies of the members, and draw g(r) with its uncertainty")
     return p.parse_args()
 
 
@@ -52,9 +58,10 @@ def write_input(a: argparse.Namespace, socket: str) -> None:
         shutil.rmtree(a.out)
     a.out.mkdir(parents=True)
     shutil.copy(a.structure, a.out / "start.xyz")
+    stride = max(1, min(5, a.steps // 20))
     text = (HERE / "input.xml").read_text().format(
         steps=a.steps, beads=a.beads, temperature=a.temperature, timestep=a.timestep, seed=a.seed, socket=socket,
-        structure="start.xyz", position_stride=max(1, min(5, a.steps // 20)))
+        structure="start.xyz", position_stride=stride, energies=ENERGIES.format(stride) if a.committee else "")
     (a.out / "input.xml").write_text(text)
 
 
@@ -145,8 +152,9 @@ def simulate(a: argparse.Namespace) -> Run:
     try:
         i_pi = Path(sys.executable).with_name("i-pi")
         processes.append(start("i-pi", [os.path.relpath(i_pi, a.out), "input.xml"], a))
+        extras = ["--extras", "committee"] if a.committee else []
         processes.append(start("nearfar", [os.path.relpath(a.nearfar, a.out), "run", str(a.model), f"unix:{socket}",
-                                           "--species", "start.xyz"], a))
+                                           "--species", "start.xyz", *extras], a))
         ipi, nearfar = processes
         run = Run(a.out, a.beads)
         display = Display(a.steps, run)
@@ -183,6 +191,8 @@ def report(run: Run, a: argparse.Namespace) -> None:
     print(f"Conserved quantity: {drift:+.3f} meV per atom over {rows[-1].time - rows[0].time:.0f} fs")
     path = picture.draw(run, a.out / "water.png")
     print(f"Picture: {os.path.relpath(path)}")
+    if a.committee:
+        gofr.report(run, a.temperature, a.out / "gofr.png")
 
 
 def main() -> int:
