@@ -86,15 +86,15 @@ def reweight(run: Run, first: str, second: str, begin: float, kt: float, nbins: 
 
 def draw_pair(top: plt.Axes, bottom: plt.Axes, name: str, colour: str, g: Reweighted) -> None:
     sigma = spread(g.cumulant)
-    top.fill_between(g.r, g.mean - 2 * sigma, g.mean + 2 * sigma, color=colour, alpha=0.3, lw=0, label="± 2σ")
     top.plot(g.r, g.mean, color=colour, lw=1.2, label=name)
+    top.fill_between(g.r, g.mean - 2 * sigma, g.mean + 2 * sigma, color=colour, alpha=0.3, lw=0, label="± 2σ")
     top.axhline(1, color="0.85", lw=0.8, zorder=0)
-    bottom.fill_between(g.r, 0, g.chance, color="0.85", lw=0, label="chance")
-    bottom.plot(g.r, spread(g.direct), color=GREY, lw=1, ls=(0, (3, 2)), label="direct")
-    bottom.plot(g.r, sigma, color=colour, lw=1.4, label="CEA")
-    bottom.set(xlim=(g.r[0], g.r[-1]), xlabel="r / Å")
-    bottom.set_ylim(bottom=0)
-    top.tick_params(labelbottom=False)
+    bottom.plot(g.r, sigma, color=colour, lw=1.3, label="CEA")
+    bottom.plot(g.r, spread(g.direct), color=GREY, lw=0.9, ls=(0, (3, 2)), label="direct")
+    bottom.fill_between(g.r, 0, g.chance, color="0.87", lw=0, label="chance")
+    bottom.set(xlim=(g.r[0], g.r[-1]), xlabel="r / Å", ylim=(0, 1.35 * max(sigma.max(), g.chance.max())))
+    bottom.locator_params(axis="y", nbins=4)
+    bottom.legend(frameon=False, loc="upper right", ncols=3, columnspacing=1.2, handlelength=1.5, fontsize=8)
 
 
 def draw(pairs: dict[str, Reweighted], path: Path) -> Path:
@@ -105,23 +105,23 @@ def draw(pairs: dict[str, Reweighted], path: Path) -> Path:
         top, bottom = axes[:, column]
         draw_pair(top, bottom, name, colour, g)
         top.set_ylim(0, highest)
-        top.legend(frameon=False, loc="upper right")
+        top.locator_params(axis="y", nbins=5)
+        top.legend(frameon=False, loc="upper right", handlelength=1.5)
     axes[0, 0].set_ylabel("g(r)")
     axes[1, 0].set_ylabel("σ of g(r)")
-    axes[1, 1].legend(frameon=False, loc="upper right", ncols=3, columnspacing=1, handlelength=1.6)
     figure.align_ylabels(axes[:, 0])
     figure.savefig(path, dpi=200)
     plt.close(figure)
     return path
 
 
-def report(run: Run, temperature: float, path: Path, nbins: int = 80) -> None:
+def report(run: Run, temperature: float, path: Path, nbins: int = 60) -> None:
     kt = BOLTZMANN * temperature
     pairs = {f"{a}–{b}": reweight(run, a, b, begin, kt, nbins) for a, b, begin, _ in PAIRS}
     energies = run.member_energies().mean(axis=1)
     fluctuation = (energies - energies.mean(axis=1, keepdims=True)).std(axis=0, ddof=1)
-    print(f"Members differ from their mean by {np.sqrt((fluctuation ** 2).mean()) * 1000:.1f} meV that come and go"
-          f" (kT is {kt * 1000:.1f} meV), {len(energies)} structures of the ring")
+    print(f"V_i - V of a member fluctuates by {np.sqrt((fluctuation ** 2).mean()) * 1000:.1f} meV"
+          f" (kT is {kt * 1000:.1f} meV) over {len(energies)} structures")
     for name, g in pairs.items():
         sigma, k = spread(g.cumulant), int(np.argmax(g.mean))
         print(f"{name}: highest g(r) {g.mean[k]:.3f} ± {sigma[k]:.3f} (chance: {g.chance[k]:.3f}) at {g.r[k]:.2f} Å")
@@ -132,7 +132,7 @@ def main() -> int:
     p = argparse.ArgumentParser(description="g(r) of a finished clients/demo/run --committee, with error band")
     p.add_argument("directory", type=Path, nargs="?", default=ROOT / "demo-run")
     p.add_argument("--temperature", type=float, default=300.0, help="kelvin, of the run")
-    p.add_argument("--bins", type=int, default=80)
+    p.add_argument("--bins", type=int, default=60)
     a = p.parse_args()
     beads = len(list(a.directory.glob("water.energies_*")))
     if beads == 0:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -251,7 +252,7 @@ def serve_two(file: InputFile, where: Path, committee: list[Path], water16: Path
 
 def test_weighted_baseline(committee: list[Path], water16: Path, tmp_path: Path) -> None:
     """V = V_b + s_b^2 / (s_b^2 + s^2) V_c, and forces that are its gradient: energy is conserved although the weight
-    makes a tenth of the force."""
+    moves."""
     uncertainty = 0.1
     run = serve_two(weighted(water16, 200, uncertainty), tmp_path, committee, water16)
     members, spread, baseline, weight = (columns(run, name) for name in ("energies", "spread", "baseline", "weight"))
@@ -278,6 +279,24 @@ def test_weighted_baseline_from_a_checkpoint(committee: list[Path], water16: Pat
     assert len(columns(where, "out")) == 10
     for name, text in printed(where).items():
         assert printed(whole)[name].endswith(text), name
+
+
+def test_reweighting_of_an_oscillator() -> None:
+    """Sampled with the mean of three force constants: <x^2> of each member is 1 / beta k_i, to first order with CEA;
+    what gofr.py computes without i-PI's script is what the script says."""
+    sys.path.insert(0, str(ROOT / "clients/demo"))
+    import gofr
+
+    kt, constants = 0.5, np.array([0.95, 1.0, 1.05])
+    x = np.random.default_rng(1).normal(scale=np.sqrt(kt / constants.mean()), size=40000)
+    energies, observable = 0.5 * constants * x[:, None] ** 2, np.stack([x ** 2, x ** 4], axis=1)
+    direct = gofr.i_pi_reweight(energies, observable, kt, "--direct")
+    cea = gofr.i_pi_reweight(energies, observable, kt)
+    assert direct[0] == pytest.approx(kt / constants, rel=0.02)
+    assert cea[0] == pytest.approx(kt * (2 - constants), rel=0.02)
+    assert cea == pytest.approx(gofr.cumulant(energies, observable, kt), rel=1e-7)
+    assert gofr.spread(cea)[0] == pytest.approx(0.05 * kt, rel=0.05)
+    assert gofr.chance(energies, observable, kt)[0] < 0.05 * gofr.spread(cea)[0]
 
 
 def blocks(page: Path) -> list[str]:

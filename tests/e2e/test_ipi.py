@@ -25,6 +25,8 @@ BEADS_WAYS = {
     "batch-4": {"batch_size": 4},
     "batch-8": {"batch_size": 8},
     "batch-8-tcp": {"batch_size": 8, "mode": "inet"},
+    "batch-2-links-4": {"batch_size": 2, "options": ["--links", "4"]},
+    "batch-8-links-8": {"batch_size": 8, "options": ["--links", "8"]},
 }
 
 
@@ -92,21 +94,6 @@ def test_energy_conservation_16(committee: list[Path], water16: Path, tmp_path: 
     conserved, potential = result.conserved[20:], result.out[20:, 4]
     assert conserved.std() < 0.01 * potential.std()
     assert abs(drift(result, 48)) < 2e-4
-
-
-def test_committee_extras(committee: list[Path], water16: Path, tmp_path: Path) -> None:
-    """i-PI's <ffcommittee> reads the members from the extras and finds nearfar's mean again."""
-    outputs = ("<trajectory filename='pot' extra_type='committee_pot' bead='0'> extras </trajectory>"
-               "<trajectory filename='spread' extra_type='committee_uncertainty' bead='0'> extras </trajectory>")
-    result = Simulation(water16, steps=20, models=committee, committee=True, outputs=outputs,
-                        options=["--extras", "committee"]).run(tmp_path / "committee")
-    plain = Simulation(water16, steps=20, models=committee).run(tmp_path / "plain")
-    members = np.loadtxt(tmp_path / "committee/run.pot_0")
-    spread = np.loadtxt(tmp_path / "committee/run.spread_0")
-    assert members.shape == (21, 8)
-    np.testing.assert_allclose(result.out[:, 4], plain.out[:, 4], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(result.out[:, 5], plain.out[:, 5], rtol=1e-6)
-    np.testing.assert_allclose(members.std(axis=1, ddof=1), spread, rtol=1e-6)
 
 
 def test_summary_extras(committee: list[Path], water16: Path, tmp_path: Path) -> None:
