@@ -115,6 +115,11 @@ def draw(pairs: dict[str, Reweighted], path: Path) -> Path:
     return path
 
 
+def stands_out(g: Reweighted) -> bool:
+    """The band, all in all, is clearly wider than chance makes it."""
+    return bool((spread(g.cumulant) ** 2).sum() > 2 * (g.chance ** 2).sum())
+
+
 def report(run: Run, temperature: float, path: Path, nbins: int = 60) -> None:
     kt = BOLTZMANN * temperature
     pairs = {f"{a}–{b}": reweight(run, a, b, begin, kt, nbins) for a, b, begin, _ in PAIRS}
@@ -125,6 +130,8 @@ def report(run: Run, temperature: float, path: Path, nbins: int = 60) -> None:
     for name, g in pairs.items():
         sigma, k = spread(g.cumulant), int(np.argmax(g.mean))
         print(f"{name}: highest g(r) {g.mean[k]:.3f} ± {sigma[k]:.3f} (chance: {g.chance[k]:.3f}) at {g.r[k]:.2f} Å")
+    if not all(stands_out(g) for g in pairs.values()):
+        print("This is hardly more than chance gives: a longer run would tell (--beads 1 --steps 20000)")
     print(f"Picture: {os.path.relpath(draw(pairs, path))}")
 
 
