@@ -31,7 +31,7 @@ def serve(file: InputFile, where: Path, models: list[Path], species: Path, *opti
     """Runs committee.xml or active.xml to its end. The directory."""
     file.write(where)
     address = f"unix:{file.addresses['committee']}"
-    drive(where, "input.xml", [[*models, address, "--species", species, "--extras", "committee", *options]])
+    drive(where, "input.xml", [[*models, address, "--species", species, *options]])
     return where
 
 
@@ -86,8 +86,8 @@ def beads4(committee: list[Path], water16: Path, tmp_path_factory: pytest.TempPa
     return serve(file, tmp_path_factory.mktemp("beads4"), committee, water16)
 
 
-WAYS = {"batch-8": ({"batch_size": "8"}, []), "links-1": ({}, ["--links", "1"]), "links-2": ({}, ["--links", "2"]),
-        "batch-3-links-2": ({"batch_size": "3"}, ["--links", "2"]), "one-thread": ({}, ["--threads", "1"])}
+WAYS = {"batch-8": ({"batch_size": "8"}, []), "batch-3-links-2": ({"batch_size": "3"}, ["--links", "2"]),
+        "links-1": ({}, ["--links", "1"]), "one-thread": ({}, ["--threads", "1"])}
 
 
 @pytest.mark.parametrize("way", ("batch-8", "links-1", "batch-3-links-2"))
@@ -104,7 +104,7 @@ def continued(checkpoint: Path, where: Path, models: list[Path], species: Path, 
     where.mkdir()
     shutil.copy(checkpoint, where / "start.chk")
     address = str(ElementTree.parse(checkpoint).getroot().findtext(".//address")).strip()
-    drive(where, "start.chk", [[*models, f"unix:{address}", "--species", species, "--extras", "committee", *options]])
+    drive(where, "start.chk", [[*models, f"unix:{address}", "--species", species, *options]])
     return where
 
 
@@ -144,7 +144,7 @@ def test_restart_has_the_same_bits(committee: list[Path], water16: Path, tmp_pat
 
     stopped, where = file(), tmp_path / "stopped"
     stopped.write(where)
-    words = [*committee, f"unix:{stopped.addresses['committee']}", "--species", water16, "--extras", "committee"]
+    words = [*committee, f"unix:{stopped.addresses['committee']}", "--species", water16]
     drive(where, "input.xml", [words], watch=exit_at(5, where))
     assert len(columns(where, "out")) < 61, "it was not stopped"
     (where / "EXIT").unlink()
@@ -220,10 +220,9 @@ def test_a_committee_that_i_pi_does_not_see(committee: list[Path], water16: Path
     file = InputFile(INPUTS / "active.xml", water16, steps=3, beads=1)
     if trap == "no parse_json":
         file.at("ffcommittee/parse_json").text = "False"
-    file.write(tmp_path)
-    kind = "summary" if trap == "summary extras" else "committee"
-    drive(tmp_path, "input.xml", [[*committee, f"unix:{file.addresses['committee']}", "--species", water16,
-                                   "--extras", kind]])
+    else:
+        file.remove("ffcommittee/ffsocket", "parameters")
+    serve(file, tmp_path, committee, water16)
     assert np.isnan(columns(tmp_path, "spread")).all()
     assert dumped(tmp_path) == []
 
@@ -245,8 +244,8 @@ def serve_two(file: InputFile, where: Path, committee: list[Path], water16: Path
     """The committee as correction, one member as baseline."""
     file.write(where)
     drive(where, "input.xml", [
-        [*committee, f"unix:{file.addresses['correction']}", "--species", water16, "--extras", "committee"],
-        [committee[0] / "nnp-1", f"unix:{file.addresses['baseline']}", "--species", water16, "--extras", "none"]])
+        [*committee, f"unix:{file.addresses['correction']}", "--species", water16],
+        [committee[0] / "nnp-1", f"unix:{file.addresses['baseline']}", "--species", water16]])
     return where
 
 
@@ -274,8 +273,8 @@ def test_weighted_baseline_from_a_checkpoint(committee: list[Path], water16: Pat
     where.mkdir()
     shutil.copy(whole / "run.checkpoint_1", where / "start.chk")
     drive(where, "start.chk", [
-        [*committee, f"unix:{file.addresses['correction']}", "--species", water16, "--extras", "committee"],
-        [committee[0] / "nnp-1", f"unix:{file.addresses['baseline']}", "--species", water16, "--extras", "none"]])
+        [*committee, f"unix:{file.addresses['correction']}", "--species", water16],
+        [committee[0] / "nnp-1", f"unix:{file.addresses['baseline']}", "--species", water16]])
     assert len(columns(where, "out")) == 10
     for name, text in printed(where).items():
         assert printed(whole)[name].endswith(text), name
