@@ -60,3 +60,9 @@ def test_every_option_is_in_the_man_page(nearfar: Path, command: str) -> None:
     missing = [o for o in re.findall(r"^\s+(?:-\w, )?(--[a-z-]+)", text, re.M)
                if o != "--help" and o not in section.group(1)]
     assert not missing, missing
+
+
+def test_the_catalogue_has_only_what_can_be_said() -> None:
+    known = {m for path in SOURCES for m in messages(path)}
+    listed = re.findall(r"^\| `(.*?)` \|", (ROOT / "docs/errors.md").read_text(), re.M)
+    assert [m for m in listed if m not in known and not m.startswith("NF_")] == []
