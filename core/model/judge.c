@@ -31,7 +31,8 @@ enum {
  * `trusted`, and only so far as the members agree; ln(1 + widths outside the range) counts `worth` for each descriptor value.
  * The values separate the published models measured (docs/judging.md). */
 static const double worth = 2, trusted = 5, decisive = -2;
-/* What is outside the range must fall to this fraction: it falls a little by chance where everything is outside. */
+/* What is outside the range must fall below this fraction, and only the rest counts: it falls a little by chance where
+ * everything is outside. */
 static const double remnant = 0.9;
 
 static void check_distance(nf_calc *calc, const nf_frame *frame, const nf_list *list)
@@ -87,7 +88,7 @@ static double certain(double energy, double spread)
 
 static double gain(const nf_exchange *x)
 {
-    return worth * (x->after.outside - x->before.outside) + certain(x->energy, x->spread);
+    return worth * (x->after.outside - remnant * x->before.outside) + certain(x->energy, x->spread);
 }
 
 /* The atoms of an element (-1: any) with most doubt, worst first; none without any. Returns how many, up to max. */
