@@ -6,6 +6,9 @@
 #include "base/mem.h"
 #include "model/stream.h"
 
+/* Numbers of members' forces whose text takes longer than a patch. */
+enum { LONG_TEXT = 10000 };
+
 struct nf_schedule {
     const nf_run_options *options;
     void (*wake)(void *ctx);
@@ -13,10 +16,11 @@ struct nf_schedule {
     nf_team *team;
     nf_stream *stream;
     nf_calc *calc;
-    uv_thread_t thread;
+    uv_thread_t thread, writer;
     uv_mutex_t lock;
+    uv_cond_t more; /* for the writer */
     /* guarded by lock, as are the results of requests under way */
-    nf_request *done;
+    nf_request *unwritten, *done;
     bool stopped;
     /* the loop's own */
     nf_job **jobs;
@@ -46,16 +50,56 @@ static bool completes(nf_schedule *s, nf_request *r, const nf_job *job)
     return complete;
 }
 
-/* The last structure of a request completes it; its reply is written while others are reported. */
+static void write_reply(nf_schedule *s, nf_request *r)
+{
+    if (r->code == 0)
+        r->code = nf_request_encode(r, &r->err);
+    hand_back(s, r);
+}
+
+static bool is_long(const nf_schedule *s, const nf_request *r)
+{
+    return r->options->extras == NF_EXTRAS_COMMITTEE &&
+           3 * r->njobs * r->natoms * nf_model_nmembers(s->options->model) > LONG_TEXT;
+}
+
+/* The last structure of a request completes it. Long replies are left to the writer: no patch waits for them. */
 static void job_done(void *ctx, nf_job *job)
 {
     nf_schedule *s = ctx;
     nf_request *r = job->user;
     if (!completes(s, r, job))
         return;
-    if (r->code == 0)
-        r->code = nf_request_encode(r, &r->err);
-    hand_back(s, r);
+    if (!is_long(s, r)) {
+        write_reply(s, r);
+        return;
+    }
+    uv_mutex_lock(&s->lock);
+    nf_request **last = &s->unwritten;
+    while (*last != NULL)
+        last = &(*last)->next;
+    r->next = NULL;
+    *last = r;
+    uv_cond_signal(&s->more);
+    uv_mutex_unlock(&s->lock);
+}
+
+static void write_long_replies(void *arg)
+{
+    nf_schedule *s = arg;
+    uv_mutex_lock(&s->lock);
+    while (!s->stopped) {
+        nf_request *r = s->unwritten;
+        if (r == NULL) {
+            uv_cond_wait(&s->more, &s->lock);
+            continue;
+        }
+        s->unwritten = r->next;
+        uv_mutex_unlock(&s->lock);
+        write_reply(s, r);
+        uv_mutex_lock(&s->lock);
+    }
+    uv_mutex_unlock(&s->lock);
 }
 
 static void put(nf_schedule *s, nf_request *r)
@@ -77,6 +121,36 @@ static void work(void *arg)
     nf_stream_run(s->stream);
 }
 
+void nf_schedule_stop(nf_schedule *s)
+{
+    uv_mutex_lock(&s->lock);
+    bool before = s->stopped;
+    s->stopped = true;
+    uv_cond_signal(&s->more);
+    uv_mutex_unlock(&s->lock);
+    if (!before)
+        nf_stream_stop(s->stream);
+}
+
+static int start_threads(nf_schedule *s, nf_error *err)
+{
+    if (uv_mutex_init(&s->lock) != 0)
+        return nf_fail_memory(err, "the compute thread");
+    if (uv_cond_init(&s->more) != 0)
+        goto no_condition;
+    if (uv_thread_create(&s->writer, write_long_replies, s) != 0)
+        goto no_writer;
+    if (uv_thread_create(&s->thread, work, s) == 0)
+        return 0;
+    nf_schedule_stop(s);
+    uv_thread_join(&s->writer);
+no_writer:
+    uv_cond_destroy(&s->more);
+no_condition:
+    uv_mutex_destroy(&s->lock);
+    return nf_fail(err, NF_ENOMEM, "cannot start the compute thread");
+}
+
 static int start(nf_schedule *s, nf_error *err)
 {
     const nf_run_options *o = s->options;
@@ -87,14 +161,10 @@ static int start(nf_schedule *s, nf_error *err)
     TRY(nf_team_new(&s->team, o->threads, err));
     TRY(nf_calc_new(&s->calc, o->model, &opts, err));
     s->stream = nf_stream_of(s->team);
-    if (s->stream == NULL || uv_mutex_init(&s->lock) != 0)
+    if (s->stream == NULL)
         return nf_fail_memory(err, "the compute thread");
     nf_stream_open(s->stream, job_done, s);
-    if (uv_thread_create(&s->thread, work, s) != 0) {
-        uv_mutex_destroy(&s->lock);
-        return nf_fail(err, NF_ENOMEM, "cannot start the compute thread");
-    }
-    return 0;
+    return start_threads(s, err);
 }
 
 static void free_memory(nf_schedule *s)
@@ -122,22 +192,14 @@ int nf_schedule_new(nf_schedule **out, const nf_run_options *options, void (*wak
     return rc;
 }
 
-void nf_schedule_stop(nf_schedule *s)
-{
-    uv_mutex_lock(&s->lock);
-    bool before = s->stopped;
-    s->stopped = true;
-    uv_mutex_unlock(&s->lock);
-    if (!before)
-        nf_stream_stop(s->stream);
-}
-
 void nf_schedule_free(nf_schedule *s)
 {
     if (s == NULL)
         return;
     nf_schedule_stop(s);
     uv_thread_join(&s->thread);
+    uv_thread_join(&s->writer);
+    uv_cond_destroy(&s->more);
     uv_mutex_destroy(&s->lock);
     free_memory(s);
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import select
 import signal
 import socket
@@ -38,16 +39,20 @@ class Listener(Driver):
         self.link = self.listener.accept()[0]
         self.link.settimeout(12 * SECONDS)
 
-    def announce(self, batch: int) -> None:
+    def announce(self, batch: int, options: str = " ") -> None:
         assert self.status() == "NEEDINIT"
-        self.send("INIT", *init(b" , batch_size:%d" % batch))
+        self.send("INIT", *init(f"{options}, batch_size:{batch}".encode()))
 
     def send_batch(self, frames: np.ndarray) -> None:
         cell, inverse, natoms, _ = posdata(self.start, cell=self.cell)
         self.send("POSDATA", natoms, (cell + inverse) * len(frames), frames.astype("<f8").tobytes())
         self.send("GETFORCE")
 
+    def extras(self) -> str:
+        return self.bytes(struct.unpack("<i", self.bytes(4))[0]).decode()
+
     def batch_forces(self, n: int) -> np.ndarray:
+        """All of a reply but its virials and extras."""
         assert self.word() == "FORCEREADY"
         self.bytes(8 * n)
         natoms, = struct.unpack("<i", self.bytes(4))
@@ -107,6 +112,24 @@ def test_small_steps_without_end_do_not_hold_up_a_batch(drivers: tuple[Listener,
     else:
         raise AssertionError("the batch of 20 has not been answered after 100 other steps")
     assert len(much.batch_forces(20)) == 20
+
+
+def test_long_extras_do_not_hold_up_the_other(drivers: tuple[Listener, Listener]) -> None:
+    """They are written beside the evaluations, and come whole and in order."""
+    much, little = drivers
+    n = 80
+    frames = moved(much.start, n)
+    much.announce(n, "extras: committee")
+    little.announce(1)
+    for _ in range(2):
+        much.send_batch(frames)
+        alone = little.step(frames[-1])
+        forces = much.batch_forces(n)
+        np.testing.assert_array_equal(forces[-1], alone)
+        much.bytes(72 * n)
+        for of_frame in forces:
+            member, = json.loads(much.extras())["committee_force"]
+            np.testing.assert_allclose(np.reshape(member, of_frame.shape), of_frame, rtol=1e-12, atol=1e-14)
 
 
 def test_leaves_at_once(drivers: tuple[Listener, Listener]) -> None:
