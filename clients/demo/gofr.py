@@ -131,7 +131,7 @@ def report(run: Run, temperature: float, path: Path, nbins: int = 60) -> None:
         sigma, k = spread(g.cumulant), int(np.argmax(g.mean))
         print(f"{name}: highest g(r) {g.mean[k]:.3f} ± {sigma[k]:.3f} (chance: {g.chance[k]:.3f}) at {g.r[k]:.2f} Å")
     if not all(stands_out(g) for g in pairs.values()):
-        print("This is hardly more than chance gives: a longer run would tell (--beads 1 --steps 20000)")
+        print("These are hardly more than chance gives: the members may agree better. A longer run narrows the band")
     print(f"Picture: {os.path.relpath(draw(pairs, path))}")
 
 
