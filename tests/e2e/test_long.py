@@ -150,9 +150,9 @@ def test_32_beads(potential: list[Path], water16: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch_size", (1, 2))
 def test_memory_is_flat(potential: list[Path], water16: Path, tmp_path: Path, batch_size: int) -> None:
-    """Memory and open files of nearfar do not grow after the first third. A thin skin makes a list for almost every
+    """Memory and open files of nearfar do not grow in the second half. A thin skin makes a list for almost every
     step, so that any number of them that are kept is there soon."""
     footprint = Footprint()
-    Simulation(water16, steps=600, beads=2, ensemble="nvt", models=potential, stride=100, batch_size=batch_size,
+    Simulation(water16, steps=800, beads=2, ensemble="nvt", models=potential, stride=100, batch_size=batch_size,
                outputs="", options=["--skin", "0.05"]).run(tmp_path, watch=footprint.watch)
     footprint.assert_flat()
