@@ -26,7 +26,8 @@ typedef struct nf_request {
     double (*forces)[3]; /* [natoms] each, eV/Angstrom; atomic units once encoded */
     double *member_energy, (*member_forces)[3], (*member_virial)[9]; /* [members ...] each */
     size_t ndone;
-    int code; /* of the first job that failed */
+    int code;             /* of the first job that failed, ... */
+    const nf_job *failed; /* ... which is this one */
     nf_error err;
     unsigned char *reply; /* the whole FORCEREADY message */
     size_t nreply;

@@ -38,10 +38,12 @@ static void hand_back(nf_schedule *s, nf_request *r)
     uv_mutex_unlock(&s->lock);
 }
 
+/* Of several structures that fail the first one is named, whatever thread fails first. */
 static bool completes(nf_schedule *s, nf_request *r, const nf_job *job)
 {
     uv_mutex_lock(&s->lock);
-    if (job->code != 0 && r->code == 0) {
+    if (job->code != 0 && (r->code == 0 || job < r->failed)) {
+        r->failed = job;
         r->code = job->code;
         r->err = job->err;
     }

@@ -145,6 +145,12 @@ static nf_entry **find_active(nf_group *g)
     return at;
 }
 
+/* Something not handed out, which may have to wait for another task that prepares. */
+static bool has_work(nf_group *g)
+{
+    return g->waiting != NULL || *find_active(g) != NULL;
+}
+
 static bool has_task(const nf_queue *q, nf_group *g)
 {
     return (g->waiting != NULL && !q->preparing) || *find_active(g) != NULL;
@@ -190,21 +196,30 @@ static void hand_out(nf_queue *q, const nf_task *task)
     }
 }
 
+/* The oldest group has been passed over for as much as its next task costs. */
+static bool is_due(const nf_queue *q, nf_group *oldest)
+{
+    if (!has_task(q, oldest))
+        return false;
+    nf_task next = first_task(oldest);
+    return q->owed >= cost_of(&next);
+}
+
 bool nf_queue_next(nf_queue *q, nf_task *task)
 {
     nf_group *oldest = NULL, *smallest = NULL;
-    for (nf_group *g = q->oldest; g != NULL; g = g->newer)
-        if ((smallest == NULL || g->remaining < smallest->remaining) && has_task(q, g)) {
-            oldest = oldest == NULL ? g : oldest;
+    for (nf_group *g = q->oldest; g != NULL; g = g->newer) {
+        if (oldest == NULL && has_work(g))
+            oldest = g;
+        if ((smallest == NULL || g->remaining < smallest->remaining) && has_task(q, g))
             smallest = g;
-        }
-    if (oldest == NULL)
+    }
+    if (smallest == NULL)
         return false;
     if (oldest != q->served)
         q->owed = 0;
     q->served = oldest;
-    nf_task due = first_task(oldest);
-    *task = q->owed >= cost_of(&due) ? due : first_task(smallest);
+    *task = first_task(is_due(q, oldest) ? oldest : smallest);
     size_t cost = cost_of(task);
     q->owed = task->of->group != oldest ? q->owed + cost : q->owed > cost ? q->owed - cost : 0;
     hand_out(q, task);

@@ -42,7 +42,7 @@ typedef struct {
     nf_group *oldest;
     bool preparing; /* a task that prepares is under way: one at a time */
     nf_group *served;
-    size_t owed; /* work handed out past `served`, the oldest group that had a task */
+    size_t owed; /* work handed out past `served`, the oldest group with work not handed out */
 } nf_queue;
 
 /** Adds a group whose entries have their evaluations' job, calc and visit; the smallest frames first. */

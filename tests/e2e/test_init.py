@@ -229,6 +229,20 @@ def test_padding_is_not_evaluated(start: Start, committee: list[Path], kind: str
     assert "7 structures evaluated" in driver.nearfar.text(), driver.nearfar.text()
 
 
+def test_the_first_bad_structure_is_named(potential: list[Path], tmp_path: Path) -> None:
+    """Of several in a batch, whatever thread finds its own first."""
+    molecules = np.array([[i // 16, i // 4 % 4, i % 4] for i in range(64)]) * 5.0
+    good = (molecules[:, None] + WATER).reshape(-1, 3)
+    close, nowhere = good.copy(), good.copy()
+    close[-1], nowhere[0, 0] = close[-2], np.nan
+    driver = Driver(tmp_path, potential, "O H H * 64", options=("--links", "1", "--threads", "2"))
+    with driver.nearfar:
+        driver.send("INIT", *init(b" , batch_size:3"))
+        driver.send("POSDATA", *batch([good, close, nowhere]), b"GETFORCE    ")
+        driver.ends(False, "atoms 191 and 192")
+        driver.close()
+
+
 def test_other_cell_is_another_structure(start: Start) -> None:
     driver = start()
     driver.send("INIT", *init(b"  batch_size:2"))

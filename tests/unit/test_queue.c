@@ -65,11 +65,9 @@ static const struct piece *piece_of(const nf_task *task)
     return NULL;
 }
 
-/* Takes the next task and does what a stream does with one at once. */
-static const struct piece *perform(nf_task *task)
+/* What a stream does with a task. */
+static const struct piece *complete(const nf_task *task)
 {
-    if (!nf_queue_next(&d.queue, task))
-        return NULL;
     const struct piece *p = piece_of(task);
     if (task->kind == NF_TASK_PREPARE) {
         d.queue.preparing = false;
@@ -79,6 +77,11 @@ static const struct piece *perform(nf_task *task)
         nf_queue_remove(&d.queue, task->of->group);
     }
     return p;
+}
+
+static const struct piece *perform(nf_task *task)
+{
+    return nf_queue_next(&d.queue, task) ? complete(task) : NULL;
 }
 
 static const struct piece *next_finished(void)
@@ -142,6 +145,36 @@ START_TEST(the_oldest_has_its_share)
 }
 END_TEST
 
+/* One of an endless crowd: done, it comes again. */
+static void complete_again(const nf_task *task)
+{
+    complete(task);
+    if (task->kind == NF_TASK_SWEEP && task->of->left == 0)
+        nf_queue_add(&d.queue, task->of->group);
+}
+
+/* Two threads in turn, each with a task under way: while small ones prepare one after the other the oldest, of which
+ * nothing but its long preparation can be done, keeps its claim. */
+START_TEST(the_oldest_is_prepared)
+{
+    nf_task task[2];
+    bool busy[2] = {false, false};
+    size_t others = 0;
+    const struct piece *old = put(100000);
+    put(600);
+    put(3);
+    put(40);
+    for (int t = 0; old->group.entries->e.slot == NULL; t = 1 - t) {
+        if (busy[t])
+            complete_again(&task[t]);
+        busy[t] = nf_queue_next(&d.queue, &task[t]);
+        if (busy[t] && task[t].kind == NF_TASK_SWEEP)
+            others += task[t].of->e.slot->list.patches[task[t].patch].ncentres;
+        ck_assert_uint_le(others, 1000);
+    }
+}
+END_TEST
+
 START_TEST(one_prepares_at_a_time)
 {
     nf_task a, b;
@@ -193,6 +226,7 @@ Suite *suite(void)
     tcase_add_test(t, equals_in_the_order_they_came);
     tcase_add_test(t, the_least_left_first);
     tcase_add_loop_test(t, the_oldest_has_its_share, 0, 5);
+    tcase_add_test(t, the_oldest_is_prepared);
     tcase_add_test(t, one_prepares_at_a_time);
     tcase_add_test(t, a_list_is_searched_once);
     suite_add_tcase(s, t);
