@@ -282,7 +282,7 @@ static void try_frame(court *c, const nf_frame *frame)
     accepts_displaced(c, frame);
     accepts_compressed(c, frame);
     accepts_cut(c, frame);
-    accepts_hot(c, frame, 2000, 100);
+    accepts_hot(c, frame, 1000, frame->natoms > 200 ? 10 : 40);
 }
 
 static size_t nelements(const nf_structure *s)
@@ -338,10 +338,17 @@ static void try_file(const char *folder, const char *path)
     nf_structure s = {0};
     court c;
     ck_assert_msg(nf_xyz_open(&reader, path, &err) == 0, "%s", err.msg);
-    nf_units units = next(reader, &s) ? units_of(&s, folder) : NF_UNITS_REDUCED;
-    if (nelements(&s) > 1 && units != NF_UNITS_REDUCED && loads(folder, units)) {
+    int more = next(reader, &s);
+#ifdef __SANITIZE_ADDRESS__
+    if (s.natoms > 200) {
+        printf("first frame skipped: %zu atoms take too long with a sanitizer\n", s.natoms);
+        more = 0;
+    }
+#endif
+    nf_units units = more ? units_of(&s, folder) : NF_UNITS_REDUCED;
+    if (more && nelements(&s) > 1 && units != NF_UNITS_REDUCED && loads(folder, units)) {
         court_open(&c, folder, units, path);
-        for (int k = 0, more = 1; k < FRAMES && more; k++, more = next(reader, &s)) {
+        for (int k = 0; k < FRAMES && more; k++, more = next(reader, &s)) {
             nf_frame view;
             nf_structure_view(&s, &view);
             sample one = sample_copy(&view);
