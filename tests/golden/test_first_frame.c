@@ -348,7 +348,8 @@ static void try_file(const char *folder, const char *path)
     nf_units units = more ? units_of(&s, folder) : NF_UNITS_REDUCED;
     if (more && nelements(&s) > 1 && units != NF_UNITS_REDUCED && loads(folder, units)) {
         court_open(&c, folder, units, path);
-        for (int k = 0; k < FRAMES && more; k++, more = next(reader, &s)) {
+        int frames = s.natoms > 200 ? 1 : FRAMES;
+        for (int k = 0; k < frames && more; k++, more = next(reader, &s)) {
             nf_frame view;
             nf_structure_view(&s, &view);
             sample one = sample_copy(&view);
