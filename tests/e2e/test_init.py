@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from ipi import Simulation
-from test_driver import WATER, Driver, init, posdata
+from test_driver import BOHR, WATER, Driver, init, posdata
 
 DIMER = np.concatenate([WATER, WATER[[0, 1, 2]] + [0, 0, 6.0]])
 Forces = tuple[float, np.ndarray, np.ndarray, str]
@@ -133,6 +133,34 @@ def test_wrong_number_of_atoms(start: Start) -> None:
     driver.send("INIT", *init(b" species : O H H * 2 , "))
     driver.send("POSDATA", *posdata())
     driver.ends(False, "3 atoms", "INIT has 6")
+
+
+ORDER = "are the species in this order?"
+
+
+@pytest.mark.parametrize("order", ["H O H", "H H O"])
+@pytest.mark.parametrize("by_driver", [False, True], ids=["command-line", "init"])
+def test_species_in_another_order(start: Start, order: str, by_driver: bool) -> None:
+    """The right elements in the wrong order are refused at the first structure, whoever names them."""
+    driver = start(species=None if by_driver else order)
+    driver.send("INIT", *init(f" species : {order} , ".encode() if by_driver else b" "))
+    driver.send("POSDATA", *posdata(), b"GETFORCE    ")
+    driver.ends(False, ORDER)
+
+
+def test_two_atoms_of_a_box_exchanged(start: Start, water64: Path) -> None:
+    """One O and one H of 192 atoms, molecules apart."""
+    lines = water64.read_text().splitlines()[2:]
+    symbols = [line.split()[0] for line in lines]
+    positions = np.array([[float(x) for x in line.split()[1:4]] for line in lines]) / BOHR
+    edge = float(water64.read_text().split('Lattice="')[1].split()[0]) / BOHR
+    first, second = 30, 100
+    assert symbols[first] != symbols[second]
+    symbols[first], symbols[second] = symbols[second], symbols[first]
+    driver = start(species=" ".join(symbols))
+    driver.send("INIT", *init(b" "))
+    driver.send("POSDATA", *posdata(positions, cell=np.eye(3) * edge), b"GETFORCE    ")
+    driver.ends(False, ORDER, f"atom {first + 1}", f"atom {second + 1}")
 
 
 def test_trusted_species(start: Start) -> None:
