@@ -104,15 +104,20 @@ static void forget_replicas(server *s, const nf_address *address)
             s->links[i]->replicas = (nf_replicas){0};
 }
 
-/* A link that carries several replicas proves that two would be of use. */
+/* A link that carries several replicas proves that one more link would be of use. Two such links may share a replica
+ * that goes to whichever is free first: they prove no more. */
 static void count_useful(server *s, const nf_address *address)
 {
     int n = 0, *useful = &s->useful[address - s->options->addresses];
+    bool several = false;
     for (int i = 0; i < s->nlinks; i++) {
         const nf_link *link = s->links[i];
-        if (link->address == address && link->used && link->state != NF_LINK_CLOSED)
-            n += link->replicas.several ? 2 : 1;
+        if (link->address != address || !link->used || link->state == NF_LINK_CLOSED)
+            continue;
+        n++;
+        several = several || link->replicas.several;
     }
+    n += several;
     if (n > *useful)
         *useful = n;
 }
