@@ -39,13 +39,13 @@ static bool is_file(const char *path)
 /* A driver on another machine has no business with the files of this one. */
 static int parse_species(nf_link_options *o, const char *value, const nf_link_origin *origin, nf_error *err)
 {
-    int rc = origin->local && is_file(value) ? nf_species_read(&o->own, &o->natoms, value, err)
-                                             : nf_species_parse_list(&o->own, &o->natoms, value, err);
+    int rc = origin->local && is_file(value)
+                 ? nf_species_read(&o->own, &o->natoms, value, err)
+                 : nf_species_parse_list(&o->own, &o->natoms, value, NF_LINK_ATOMS_MOST, err);
     o->species = o->own;
-    if (rc < 0)
-        return rc;
-    if (o->natoms > NF_LINK_ATOMS_MOST)
-        return nf_fail(err, NF_ELIMIT, "%zu atoms; above %d only --species gives them", o->natoms, NF_LINK_ATOMS_MOST);
+    if (rc == NF_ELIMIT || o->natoms > NF_LINK_ATOMS_MOST)
+        return nf_fail(err, NF_ELIMIT, "more than %d atoms, which only --species gives", NF_LINK_ATOMS_MOST);
+    TRY(rc);
     return origin->model == NULL ? 0 : nf_link_check_species(origin->model, o->natoms, o->species, err);
 }
 

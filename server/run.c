@@ -10,6 +10,8 @@
 #include "server/link.h"
 #include "server/schedule.h"
 
+static const int signal_numbers[2] = {SIGINT, SIGTERM};
+
 enum { MOST_LINKS = 256, MOST_UNKNOWN = 16 };
 
 struct nf_server {
@@ -30,8 +32,7 @@ struct nf_server {
     int nunknown;                 /* keys of INIT that were warned of */
     char unknown[MOST_UNKNOWN][40];
     bool leaving; /* a signal said so */
-    bool stopping;
-    int code; /* the first failure */
+    int code;     /* the first failure */
     nf_error *err;
 };
 
@@ -144,16 +145,28 @@ void nf_server_ready(server *s, nf_link *link)
 
 /* ---- the end ---- */
 
+/* A handle that was initialised has its server in data. */
+static void close_handle(uv_handle_t *handle)
+{
+    if (handle->data != NULL && !uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
 static void close_helpers(server *s)
 {
-    if (s->stopping)
-        return;
-    s->stopping = true;
-    uv_close((uv_handle_t *)&s->check, NULL);
-    uv_close((uv_handle_t *)&s->prepare, NULL);
-    uv_close((uv_handle_t *)&s->wake, NULL);
-    for (int i = 0; i < 2; i++)
-        uv_close((uv_handle_t *)&s->signals[i], NULL);
+    close_handle((uv_handle_t *)&s->check);
+    close_handle((uv_handle_t *)&s->prepare);
+    close_handle((uv_handle_t *)&s->wake);
+}
+
+/* Last of all, so that a signal on the way out finds us: who asks us to leave then has what he wants. */
+static void close_signals(server *s)
+{
+    for (int i = 0; i < 2; i++) {
+        close_handle((uv_handle_t *)&s->signals[i]);
+        signal(signal_numbers[i], SIG_IGN);
+    }
+    uv_run(&s->loop, UV_RUN_DEFAULT);
 }
 
 /* Without links nobody wants what is under way. */
@@ -316,23 +329,28 @@ static void wake_up(void *ctx)
 
 /* ---- the whole ---- */
 
+static int start_signal(server *s, int i)
+{
+    int rc = uv_signal_init(&s->loop, &s->signals[i]);
+    if (rc != 0)
+        return rc;
+    s->signals[i].data = s;
+    uv_unref((uv_handle_t *)&s->signals[i]); /* waiting for signals keeps no loop running */
+    return uv_signal_start(&s->signals[i], on_signal, signal_numbers[i]);
+}
+
 static int start_helpers(server *s, nf_error *err)
 {
-    static const int numbers[2] = {SIGINT, SIGTERM};
     int rc = uv_check_init(&s->loop, &s->check);
-    if (rc == 0)
-        rc = uv_prepare_init(&s->loop, &s->prepare);
-    if (rc == 0)
-        rc = uv_async_init(&s->loop, &s->wake, on_wake);
-    for (int i = 0; rc == 0 && i < 2; i++) {
-        rc = uv_signal_init(&s->loop, &s->signals[i]);
-        if (rc == 0)
-            rc = uv_signal_start(&s->signals[i], on_signal, numbers[i]);
-        s->signals[i].data = s;
-    }
+    s->check.data = s;
+    if (rc == 0 && (rc = uv_prepare_init(&s->loop, &s->prepare)) == 0)
+        s->prepare.data = s;
+    if (rc == 0 && (rc = uv_async_init(&s->loop, &s->wake, on_wake)) == 0)
+        s->wake.data = s;
+    for (int i = 0; rc == 0 && i < 2; i++)
+        rc = start_signal(s, i);
     if (rc != 0)
         return nf_fail(err, NF_EIO, "cannot start the event loop: %s", uv_strerror(rc));
-    s->check.data = s->prepare.data = s->wake.data = s;
     uv_check_start(&s->check, on_check);
     uv_prepare_start(&s->prepare, on_prepare);
     return 0;
@@ -353,7 +371,6 @@ static int start_links(server *s, nf_error *err)
 
 static void free_server(server *s)
 {
-    nf_schedule_free(s->schedule);
     for (int i = 0; i < s->nlinks; i++) {
         nf_request_free(&s->links[i]->request);
         nf_link_options_free(s->links[i]->options);
@@ -401,6 +418,8 @@ int nf_run(const nf_run_options *options, nf_error *err)
         return nf_fail(err, NF_EIO, "cannot start the event loop: %s", uv_strerror(rc));
     }
     rc = serve(s, err);
+    nf_schedule_free(s->schedule);
+    close_signals(s);
     uv_loop_close(&s->loop);
     free_server(s);
     return rc;

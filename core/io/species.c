@@ -15,8 +15,9 @@
 
 static int reserve(nf_atoms *atoms, size_t n, const char *what, nf_error *err)
 {
-    if (n > NF_SPECIES_MAX)
-        return nf_fail(err, NF_ELIMIT, "%s: more than %d atoms", what, NF_SPECIES_MAX);
+    size_t most = atoms->most > 0 ? atoms->most : NF_SPECIES_MAX;
+    if (n > most)
+        return nf_fail(err, NF_ELIMIT, "%s: more than %zu atoms", what, most);
     return NF_GROW(atoms->number, atoms->capacity, n) < 0 ? nf_fail_memory(err, "the list of elements") : 0;
 }
 
@@ -57,7 +58,7 @@ static int read_xyz(nf_atoms *atoms, nf_lines *in, nf_error *err)
     TRY(nf_xyz_open_lines(&reader, in, err));
     int rc = nf_xyz_next(reader, &s, err);
     if (rc > 0) {
-        *atoms = (nf_atoms){s.species, s.natoms, s.capacity.species};
+        *atoms = (nf_atoms){.number = s.species, .n = s.natoms, .capacity = s.capacity.species};
         s.species = NULL;
         rc = 0;
     }
@@ -103,24 +104,24 @@ static int read_file(int **species, size_t *n, const char *path, nf_error *err)
     return finish(&atoms, rc, path, species, n, err);
 }
 
-static int read_list(int **species, size_t *n, const char *list, const char *what, nf_error *err)
+static int read_list(int **species, size_t *n, const char *list, size_t most, const char *what, nf_error *err)
 {
-    nf_atoms atoms = {0};
+    nf_atoms atoms = {.most = most};
     *species = NULL;
     *n = 0;
     int rc = nf_species_list_text(&atoms, list, what, err);
     return finish(&atoms, rc, what, species, n, err);
 }
 
-int nf_species_parse_list(int **species, size_t *n, const char *list, nf_error *err)
+int nf_species_parse_list(int **species, size_t *n, const char *list, size_t most, nf_error *err)
 {
-    return read_list(species, n, list, "list of elements", err);
+    return read_list(species, n, list, most, "list of elements", err);
 }
 
 int nf_species_read(int **species, size_t *n, const char *spec, nf_error *err)
 {
     struct stat is;
     if (stat(spec, &is) != 0 || S_ISDIR(is.st_mode))
-        return read_list(species, n, spec, "no such file, and as a list of elements", err);
+        return read_list(species, n, spec, 0, "no such file, and as a list of elements", err);
     return read_file(species, n, spec, err);
 }

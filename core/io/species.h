@@ -20,11 +20,11 @@
 /** Atomic numbers of the atoms of `spec`: the path of a file if there is one, else a list.
  *
  *  Of a file with several frames the first counts. *species is the caller's, to be freed with nf_free; on
- * failure it is NULL. At most 1e8 atoms.
+ *  failure it is NULL. At most 1e8 atoms.
  */
 int nf_species_read(int **species, size_t *n, const char *spec, nf_error *err);
-/** The same for a list alone. */
-int nf_species_parse_list(int **species, size_t *n, const char *list, nf_error *err);
+/** The same for a list alone of at most `most` atoms (0: 1e8), above which no memory is taken. NF_ELIMIT. */
+int nf_species_parse_list(int **species, size_t *n, const char *list, size_t most, nf_error *err);
 /** The same for the contents of a file; `name` is for messages. */
 int nf_species_parse_file(int **species, size_t *n, const char *name, const void *data, size_t size, nf_error *err);
 

@@ -9,10 +9,10 @@
 
 enum { NF_SPECIES_MAX = 100000000 };
 
-/** All zero is empty. */
 typedef struct {
     int *number;
     size_t n, capacity;
+    size_t most; /* atoms that are taken; 0: NF_SPECIES_MAX */
 } nf_atoms;
 
 /** One more atom. `what` names the source for the message of NF_ELIMIT. */

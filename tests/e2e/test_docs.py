@@ -66,3 +66,17 @@ def test_the_catalogue_has_only_what_can_be_said() -> None:
     known = {m for path in SOURCES for m in messages(path)}
     listed = re.findall(r"^\| `(.*?)` \|", (ROOT / "docs/errors.md").read_text(), re.M)
     assert [m for m in listed if m not in known and not m.startswith("NF_")] == []
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_page_can_be_found(nearfar: Path) -> None:
+    """From the README or from a page that it leads to, and from the man page."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    linked = {Path(link).name for page in pages for link in re.findall(r"\]\(([^)#:]+)", page.read_text())}
+    manual = (ROOT / "docs/nearfar.1").read_text()
+    assert [p.name for p in pages[1:] if p.name not in linked or p.name not in manual] == []

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import CompletedProcess, run
 
 import numpy as np
 import pytest
@@ -262,6 +264,30 @@ def test_nobody_comes(call: Call, potential: list[Path]) -> None:
                 "unix:nearfar-test-nobody", "--wait")
     refused_run(call("run", *potential, f"tcp:127.0.0.1:{free_port()}", "--species", "O H H", "--wait", "0.5"),
                 "127.0.0.1")
+
+
+@pytest.mark.parametrize("files", [6, 7, 8])
+def test_too_few_files(nearfar: Path, potential: list[Path], files: int) -> None:
+    """As many open files as the process may have are not enough for the event loop: a sentence (libuv wants 6 for one)."""
+    done = run([nearfar, "run", *potential, "unix:nearfar-test-nobody", "--species", "O H H"], text=True,
+               capture_output=True, timeout=SECONDS,
+               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)))
+    refused_run(done, "event loop", "too many open files")
+
+
+def test_asked_to_stop_on_the_way_out(potential: list[Path], tmp_path: Path) -> None:
+    """Whenever SIGTERM comes after the driver's EXIT, all is done."""
+    for k in range(30):
+        driver = Driver(tmp_path, potential)
+        with driver.nearfar:
+            assert driver.status() == "NEEDINIT"
+            driver.send("EXIT")
+            until = time.perf_counter() + 1e-4 * k
+            while time.perf_counter() < until:
+                pass
+            driver.nearfar.process.terminate()
+            driver.ends(True)
+            driver.close()
 
 
 def test_bad_command_lines(call: Call, potential: list[Path]) -> None:

@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (size > 0)
         memcpy(list, data, size);
-    rc = nf_species_parse_list(&species, &n, list, &err);
+    rc = nf_species_parse_list(&species, &n, list, 0, &err);
     check(rc, species, n, &err);
     nf_free(list);
     return 0;

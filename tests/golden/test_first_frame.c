@@ -409,42 +409,63 @@ static int have_committee(void)
     return 0;
 }
 
+/* The box of water before one of its models. */
+typedef struct {
+    court c;
+    nf_structure s;
+    nf_frame frame;
+} hearing;
+
+/* 0, and the test has to end, without a committee. */
+static int hearing_open(hearing *h, const char *model, nf_units units, const char *name)
+{
+    if (!have_committee())
+        return 0;
+    h->s = read_water();
+    nf_structure_view(&h->s, &h->frame);
+    court_open(&h->c, model, units, name);
+    return 1;
+}
+
+static void hearing_close(hearing *h)
+{
+    lab_close(&h->c.lab);
+    nf_structure_free(&h->s);
+}
+
+static void exchange_species(hearing *h, size_t i, size_t j)
+{
+    int species = h->s.species[i];
+    ck_assert_int_ne(species, h->s.species[j]);
+    h->s.species[i] = h->s.species[j];
+    h->s.species[j] = species;
+}
+
 START_TEST(water)
 {
-    court c;
-    nf_frame frame;
-    if (!have_committee())
+    hearing h;
+    if (!hearing_open(&h, water_models[_i], NF_UNITS_BOHR_HARTREE, water_models[_i]))
         return;
-    nf_structure s = read_water();
-    nf_structure_view(&s, &frame);
-    court_open(&c, water_models[_i], NF_UNITS_BOHR_HARTREE, water_models[_i]);
-    try_frame(&c, &frame);
-    lab_close(&c.lab);
-    nf_structure_free(&s);
+    try_frame(&h.c, &h.frame);
+    hearing_close(&h);
 }
 END_TEST
 
 /* Which two atoms, and why. */
 START_TEST(names_the_atoms)
 {
-    court c;
-    nf_frame frame;
+    hearing h;
     nf_result result = NF_RESULT_INIT;
-    if (!have_committee())
+    if (!hearing_open(&h, COMMITTEE, NF_UNITS_BOHR_HARTREE, "water"))
         return;
-    nf_structure s = read_water();
-    nf_structure_view(&s, &frame);
-    s.species[0] = 1;
-    s.species[100] = 8;
-    court_open(&c, COMMITTEE, NF_UNITS_BOHR_HARTREE, "water");
-    nf_job job = judged(&c, &frame, &result, true);
+    exchange_species(&h, 0, 100);
+    nf_job job = judged(&h.c, &h.frame, &result, true);
     ck_assert_int_eq(job.code, NF_EINVAL);
     ck_assert_msg(strstr(job.err.msg, "atom 1 as O") != NULL && strstr(job.err.msg, "atom 101 as H") != NULL, "%s",
                   job.err.msg);
     ck_assert_ptr_nonnull(strstr(job.err.msg, "0 instead of"));
     ck_assert_ptr_nonnull(strstr(job.err.msg, "are the species in this order?"));
-    lab_close(&c.lab);
-    nf_structure_free(&s);
+    hearing_close(&h);
 }
 END_TEST
 
@@ -459,69 +480,52 @@ static void forget_ranges(nf_model *model)
  * nothing. */
 START_TEST(models_without_ranges)
 {
-    court c;
-    nf_frame frame;
-    if (!have_committee())
+    hearing h;
+    if (!hearing_open(&h, COMMITTEE, NF_UNITS_BOHR_HARTREE, "a committee without ranges"))
         return;
-    nf_structure s = read_water();
-    nf_structure_view(&s, &frame);
-    court_open(&c, COMMITTEE, NF_UNITS_BOHR_HARTREE, "a committee without ranges");
-    forget_ranges(c.lab.model);
-    must_accept(&c, &frame, "as it is");
-    accepts_displaced(&c, &frame);
-    for (size_t i = 0; i < frame.natoms; i += 31)
-        refuses_exchanged(&c, &frame, i, nearest(&frame, i), "an atom exchanged with its neighbour");
-    lab_close(&c.lab);
-    court_open(&c, COMMITTEE "/nnp-1", NF_UNITS_BOHR_HARTREE, "a single model without ranges");
-    forget_ranges(c.lab.model);
-    must_accept(&c, &frame, "as it is");
-    s.species[0] = 1;
-    s.species[1] = 8;
-    must_accept(&c, &frame, "two atoms exchanged");
-    lab_close(&c.lab);
-    nf_structure_free(&s);
+    forget_ranges(h.c.lab.model);
+    must_accept(&h.c, &h.frame, "as it is");
+    accepts_displaced(&h.c, &h.frame);
+    for (size_t i = 0; i < h.frame.natoms; i += 31)
+        refuses_exchanged(&h.c, &h.frame, i, nearest(&h.frame, i), "an atom exchanged with its neighbour");
+    hearing_close(&h);
+    ck_assert(hearing_open(&h, COMMITTEE "/nnp-1", NF_UNITS_BOHR_HARTREE, "a single model without ranges"));
+    forget_ranges(h.c.lab.model);
+    must_accept(&h.c, &h.frame, "as it is");
+    exchange_species(&h, 0, 1);
+    must_accept(&h.c, &h.frame, "two atoms exchanged");
+    hearing_close(&h);
 }
 END_TEST
 
 /* Whichever allocation of a judgement fails, the job says so and nothing is lost. */
 START_TEST(survives_no_memory)
 {
-    court c;
-    nf_frame frame;
+    hearing h;
     nf_result result = NF_RESULT_INIT;
-    if (!have_committee())
+    if (!hearing_open(&h, COMMITTEE "/nnp-1", NF_UNITS_BOHR_HARTREE, "water"))
         return;
-    nf_structure s = read_water();
-    nf_structure_view(&s, &frame);
-    court_open(&c, COMMITTEE "/nnp-1", NF_UNITS_BOHR_HARTREE, "water");
-    ck_assert_int_eq(judged(&c, &frame, &result, false).code, 0);
+    ck_assert_int_eq(judged(&h.c, &h.frame, &result, false).code, 0);
     for (long n = 0, refused = 1; refused; n++) {
         nf_mem_fail_after(n);
-        int code = judged(&c, &frame, &result, true).code;
+        int code = judged(&h.c, &h.frame, &result, true).code;
         refused = nf_mem_fail_stop();
         ck_assert_int_eq(code, refused ? NF_ENOMEM : 0);
         ck_assert_int_lt(n, 100);
     }
-    lab_close(&c.lab);
-    nf_structure_free(&s);
+    hearing_close(&h);
 }
 END_TEST
 
 /* Numbers of a Lennard-Jones fluid or of a mathematical example are nobody's elements. */
 START_TEST(reduced_units_are_not_judged)
 {
-    court c;
-    nf_frame frame;
-    if (!have_committee())
+    hearing h;
+    if (!hearing_open(&h, COMMITTEE "/nnp-1", NF_UNITS_REDUCED, "reduced"))
         return;
-    nf_structure s = read_water();
-    nf_structure_view(&s, &frame);
-    s.species[0] = 1;
-    s.species[1] = 8;
-    court_open(&c, COMMITTEE "/nnp-1", NF_UNITS_REDUCED, "reduced");
-    must_accept(&c, &frame, "two atoms exchanged");
-    lab_close(&c.lab);
-    nf_structure_free(&s);
+    exchange_species(&h, 0, 1);
+    must_accept(&h.c, &h.frame, "two atoms exchanged");
+    hearing_close(&h);
 }
 END_TEST
 

@@ -187,6 +187,27 @@ static void random_distances(int n, double rc, double *r, nf_rng *rng)
                                       : rc * (1 - 1e-4 * nf_rng_uniform(rng));
 }
 
+/* Rows of all tables against long doubles, and against each other. */
+static void compare_rows(int n, const double *r, int nq, const struct k_radial *par, double *worst, double *worst_slope)
+{
+    static double phi[2][8][72], dphi[2][8][72];
+    ck_assert_int_le(nq, 8);
+    for (int t = 0; t < ntables; t++) {
+        tables[t]->radial(n, r, nq, par, phi[t % 2][0], dphi[t % 2][0], 72);
+        for (int q = 0; q < nq; q++) {
+            for (int k = 0; k < n; k++) {
+                two want = radial(&par[q], r[k]);
+                *worst = fmax(*worst, (double)fabsl(phi[t % 2][q][k] - want.value));
+                *worst_slope = fmax(*worst_slope, (double)fabsl(dphi[t % 2][q][k] - want.slope));
+            }
+            for (size_t k = (size_t)n; k < padded(n); k++)
+                ck_assert(phi[t % 2][q][k] == 0 && dphi[t % 2][q][k] == 0);
+            same_where_fused(t, (size_t)n, phi[0][q], phi[1][q]);
+            same_where_fused(t, (size_t)n, dphi[0][q], dphi[1][q]);
+        }
+    }
+}
+
 START_TEST(radial_factors)
 {
     enum { NQ = 5 };
@@ -194,26 +215,13 @@ START_TEST(radial_factors)
     double worst = 0, worst_slope = 0;
     for (int n = 0; n <= LONGEST; n++) {
         struct k_radial par[NQ];
-        double r[72], phi[2][NQ][72], dphi[2][NQ][72];
+        double r[72];
         for (int q = 0; q < NQ; q++)
             par[q] = q % 2 ? par[q - 1] : random_radial(_i, &rng);
         for (int q = 1; q < NQ; q += 2)
             par[q].eta *= 2; /* shares the cutoff function with the one before */
         random_distances(n, par[0].rc, r, &rng);
-        for (int t = 0; t < ntables; t++) {
-            tables[t]->radial(n, r, NQ, par, phi[t % 2][0], dphi[t % 2][0], 72);
-            for (int q = 0; q < NQ; q++) {
-                for (int k = 0; k < n; k++) {
-                    two want = radial(&par[q], r[k]);
-                    worst = fmax(worst, (double)fabsl(phi[t % 2][q][k] - want.value));
-                    worst_slope = fmax(worst_slope, (double)fabsl(dphi[t % 2][q][k] - want.slope));
-                }
-                for (size_t k = (size_t)n; k < padded(n); k++)
-                    ck_assert(phi[t % 2][q][k] == 0 && dphi[t % 2][q][k] == 0);
-                same_where_fused(t, (size_t)n, phi[0][q], phi[1][q]);
-                same_where_fused(t, (size_t)n, dphi[0][q], dphi[1][q]);
-            }
-        }
+        compare_rows(n, r, NQ, par, &worst, &worst_slope);
     }
     printf("cutoff type %d: value off by %.1e, slope by %.1e\n", _i, worst, worst_slope);
     ck_assert_double_le(worst, cutoff_tolerance);
@@ -229,26 +237,13 @@ START_TEST(compact_factors)
     double worst = 0, worst_slope = 0;
     for (int n = 0; n <= LONGEST; n++) {
         struct k_radial par[NQ];
-        double r[72], phi[2][NQ][72], dphi[2][NQ][72];
+        double r[72];
         for (int q = 0; q < NQ; q++)
             par[q] = q % 3 == 0 ? random_radial(1 + n % 8, &rng) : random_compact(_i, &rng);
         random_distances(n, par[1].rc, r, &rng);
         for (int k = 0; k < n && k < 2; k++)
             r[k] = k == 0 ? par[1].rc : fmax(par[1].rl, 0.1);
-        for (int t = 0; t < ntables; t++) {
-            tables[t]->radial(n, r, NQ, par, phi[t % 2][0], dphi[t % 2][0], 72);
-            for (int q = 0; q < NQ; q++) {
-                for (int k = 0; k < n; k++) {
-                    two want = radial(&par[q], r[k]);
-                    worst = fmax(worst, (double)fabsl(phi[t % 2][q][k] - want.value));
-                    worst_slope = fmax(worst_slope, (double)fabsl(dphi[t % 2][q][k] - want.slope));
-                }
-                for (size_t k = (size_t)n; k < padded(n); k++)
-                    ck_assert(phi[t % 2][q][k] == 0 && dphi[t % 2][q][k] == 0);
-                same_where_fused(t, (size_t)n, phi[0][q], phi[1][q]);
-                same_where_fused(t, (size_t)n, dphi[0][q], dphi[1][q]);
-            }
-        }
+        compare_rows(n, r, NQ, par, &worst, &worst_slope);
     }
     printf("compact core %d: value off by %.1e, slope by %.1e\n", _i, worst, worst_slope);
     ck_assert_double_le(worst, 2e-15); /* with widths of 0.6 Angstrom, 1 ulp of r is 1e-15 of x */

@@ -67,7 +67,7 @@ START_TEST(list)
 {
     int *species;
     size_t n;
-    int rc = nf_species_parse_list(&species, &n, lists[_i].list, &err);
+    int rc = nf_species_parse_list(&species, &n, lists[_i].list, 0, &err);
     ck_assert_msg(rc == 0, "%s", err.msg);
     ck_assert_str_eq(spell(species, n), lists[_i].want);
     assert_file(lists[_i].list, lists[_i].want);
@@ -107,7 +107,7 @@ START_TEST(bad_list)
 {
     int *species;
     size_t n;
-    int rc = nf_species_parse_list(&species, &n, bad_lists[_i].list, &err);
+    int rc = nf_species_parse_list(&species, &n, bad_lists[_i].list, 0, &err);
     ck_assert_msg(rc < 0, "accepted: %s", bad_lists[_i].list);
     ck_assert_ptr_null(species);
     ck_assert_msg(strstr(err.msg, bad_lists[_i].message) != NULL, "%s", err.msg);
@@ -119,7 +119,7 @@ START_TEST(long_list)
 {
     int *species;
     size_t n;
-    ck_assert_int_eq(nf_species_parse_list(&species, &n, "O H H * 1000000", &err), 0);
+    ck_assert_int_eq(nf_species_parse_list(&species, &n, "O H H * 1000000", 0, &err), 0);
     ck_assert_uint_eq(n, 3000000);
     ck_assert(species[2999997] == 8 && species[2999999] == 1);
     nf_free(species);
