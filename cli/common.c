@@ -10,6 +10,11 @@ void cli_log(void *ctx, int level, const char *message)
     fprintf(stderr, "nearfar: %s%s\n", level == NF_LOG_WARNING ? "warning: " : "", message);
 }
 
+void cli_greet(const char *text)
+{
+    fprintf(stderr, "nearfar %s: %s\n", nf_version(), text);
+}
+
 int cli_fail(const nf_error *err)
 {
     fprintf(stderr, "nearfar: %s\n", err->msg);

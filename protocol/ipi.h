@@ -14,6 +14,7 @@
  *          POSDATA     N | B x (h | inverse) | B x 3N positions     batched; B is told in the INIT text
  *
  *     out  NEEDINIT, READY, HAVEDATA
+ *          ERROR       nbytes | text                                an extension, for those who ask for it
  *          FORCEREADY  B x E | N | B x 3N forces | B x 9 virial | B x (nbytes | extras)     single: B = 1
  *
  * Source: i-PI 3.3.1 ipi/interfaces/sockets.py and ASE 3.29 ase/calculators/socketio.py, as seen on the wire.
@@ -25,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { IPI_HEADER = 12, IPI_INIT_MAX = 16384 };
+enum { IPI_HEADER = 12, IPI_INIT_MAX = 1 << 17 };
 
 /** What a peer may send; the announcement of more breaks the connection before a byte of it is awaited. */
 typedef struct {
@@ -135,6 +136,12 @@ size_t ipi_forceready_size(uint32_t natoms, size_t n, const ipi_reply reply[]);
 /** Writes all of it to out[ipi_forceready_size(natoms, n, reply)] and returns that size; if 0, nothing.
  *  Send it in one piece: i-PI drops a driver that pauses for 2 s inside a reply. */
 size_t ipi_forceready(unsigned char *out, uint32_t natoms, size_t n, const ipi_reply reply[]);
+
+enum { IPI_ERROR_TEXT = 500, IPI_ERROR_MOST = IPI_HEADER + 4 + IPI_ERROR_TEXT };
+
+/** Why a link is about to be closed, for peers that asked for it: ERROR | nbytes | text, of at most IPI_ERROR_TEXT bytes.
+ *  An extension: neither i-PI nor ASE know the word. Returns the size of the message. */
+size_t ipi_error(unsigned char out[IPI_ERROR_MOST], const char *text, size_t n);
 
 /** One `key : value` of an INIT text: views into it, trimmed, without a NUL. */
 typedef struct {

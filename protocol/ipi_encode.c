@@ -82,3 +82,12 @@ size_t ipi_forceready(unsigned char *out, uint32_t natoms, size_t n, const ipi_r
         out = put_extras(out, &reply[i]);
     return size;
 }
+
+size_t ipi_error(unsigned char out[IPI_ERROR_MOST], const char *text, size_t n)
+{
+    if (n > IPI_ERROR_TEXT)
+        n = IPI_ERROR_TEXT;
+    unsigned char *end = put(out, "ERROR       ", IPI_HEADER);
+    end = put_int32(end, (uint32_t)n);
+    return (size_t)(put(end, text, n) - out);
+}

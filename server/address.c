@@ -71,7 +71,7 @@ int nf_address_parse(nf_address *out, const char *text, nf_error *err)
     return nf_fail(err, NF_EINVAL, "'%.100s' is no address: unix:NAME, unix:/path or tcp:HOST:PORT", text);
 }
 
-void nf_address_ffsocket(const nf_address *a, char *out, size_t size)
+void nf_address_ffsocket(const nf_address *a, bool exits, char *out, size_t size)
 {
     char place[400];
     bool prefixed = a->local && starts(a->path, ipi_prefix);
@@ -80,6 +80,6 @@ void nf_address_ffsocket(const nf_address *a, char *out, size_t size)
                  prefixed ? "" : "  <!-- start i-PI with -S '' so that the address is the whole path -->\n");
     else
         snprintf(place, sizeof place, "  <address>%s</address>\n  <port>%s</port>\n", a->host, a->port);
-    snprintf(out, size, "<ffsocket name='nearfar' mode='%s' pbc='false'>\n%s  <latency>1e-4</latency>\n</ffsocket>\n",
-             a->local ? "unix" : "inet", place);
+    snprintf(out, size, "<ffsocket name='nearfar' mode='%s' pbc='false'>\n%s  <latency>1e-4</latency>\n%s</ffsocket>\n",
+             a->local ? "unix" : "inet", place, exits ? "  <exit_on_disconnect>True</exit_on_disconnect>\n" : "");
 }

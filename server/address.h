@@ -25,7 +25,7 @@ typedef struct {
 bool nf_address_looks(const char *text);
 /** Parses, and resolves a host. NF_EINVAL says what is wrong. */
 int nf_address_parse(nf_address *out, const char *text, nf_error *err);
-/** Writes the <ffsocket> block for i-PI's input to `out` (size bytes). */
-void nf_address_ffsocket(const nf_address *address, char *out, size_t size);
+/** Writes the <ffsocket> block for i-PI's input to `out` (size bytes); `exits`: i-PI ends when a link is closed. */
+void nf_address_ffsocket(const nf_address *address, bool exits, char *out, size_t size);
 
 #endif

@@ -26,33 +26,44 @@ static int count_jobs(nf_request *r, nf_error *err)
     return 0;
 }
 
-static int reserve(nf_request *r, const nf_run_options *o, nf_error *err)
+static size_t nmembers(const nf_request *r)
 {
-    size_t n = r->njobs, atoms = n * r->natoms, members = n * nf_model_nmembers(o->model);
+    return nf_model_nmembers(r->with->model);
+}
+
+size_t nf_request_member_numbers(const nf_request *r)
+{
+    return r->kind == NF_EXTRAS_COMMITTEE ? 3 * r->njobs * r->natoms * nmembers(r) : 0;
+}
+
+static int reserve(nf_request *r, nf_error *err)
+{
+    size_t n = r->njobs, atoms = n * r->natoms, members = n * nmembers(r);
     if (NF_GROW(r->forces, r->cap_forces, atoms) || NF_GROW(r->results, r->cap_results, n) ||
         NF_GROW(r->jobs, r->cap_jobs, n) || NF_GROW(r->wire, r->cap_wire, r->nstructures) ||
         NF_GROW(r->extras_begin, r->cap_extras_begin, n + 1))
         return nf_fail_memory(err, "a structure");
-    if (r->options->extras == NF_EXTRAS_COMMITTEE &&
-        (NF_GROW(r->member_energy, r->cap_member_energy, members) ||
-         NF_GROW(r->member_forces, r->cap_member_forces, members * r->natoms) ||
-         NF_GROW(r->member_virial, r->cap_member_virial, members)))
+    if (r->kind == NF_EXTRAS_COMMITTEE && (NF_GROW(r->member_energy, r->cap_member_energy, members) ||
+                                           NF_GROW(r->member_forces, r->cap_member_forces, members * r->natoms) ||
+                                           NF_GROW(r->member_virial, r->cap_member_virial, members)))
         return nf_fail_memory(err, "the members of a committee");
     return 0;
 }
 
-static void want_members(nf_request *r, size_t j, size_t nmembers)
+static void want_members(nf_request *r, size_t j)
 {
     nf_result *result = &r->results[j];
-    result->nmembers = nmembers;
-    result->member_energy = r->member_energy + j * nmembers;
-    result->member_forces = r->member_forces + j * nmembers * r->natoms;
-    result->member_virial = r->member_virial + j * nmembers;
+    size_t n = nmembers(r);
+    result->nmembers = n;
+    result->member_energy = r->member_energy + j * n;
+    result->member_forces = r->member_forces + j * n * r->natoms;
+    result->member_virial = r->member_virial + j * n;
 }
 
 void nf_request_begin(nf_request *r, nf_link_options *options, size_t nstructures, bool judge)
 {
     nf_link_options *before = r->options;
+    nf_request_release(r);
     r->options = nf_link_options_ref(options);
     nf_link_options_free(before);
     r->judge = judge;
@@ -85,29 +96,47 @@ int nf_request_positions(nf_request *r, size_t first, size_t count, const unsign
 }
 
 /* Job j evaluates structure k. */
-static void make_job(nf_request *r, const nf_run_options *o, nf_calc *calc, size_t j, size_t k)
+static void make_job(nf_request *r, size_t j, size_t k)
 {
     nf_frame *frame = &r->frames[k];
     frame->natoms = r->natoms;
     frame->pos = (const double(*)[3])(r->pos + 3 * k * r->natoms);
     frame->species = r->options->species;
-    memcpy(frame->pbc, o->pbc, sizeof o->pbc);
+    memcpy(frame->pbc, r->options->pbc, sizeof frame->pbc);
     r->results[j] = (nf_result)NF_RESULT_INIT;
     r->results[j].forces = r->forces + j * r->natoms;
-    if (r->options->extras == NF_EXTRAS_COMMITTEE)
-        want_members(r, j, nf_model_nmembers(o->model));
-    r->jobs[j] =
-        (nf_job){.calc = calc, .frame = frame, .result = &r->results[j], .user = r, .judge = r->judge && j == 0};
+    if (r->kind == NF_EXTRAS_COMMITTEE)
+        want_members(r, j);
+    r->jobs[j] = (nf_job){
+        .calc = r->with->calc, .frame = frame, .result = &r->results[j], .user = r, .judge = r->judge && j == 0};
 }
 
-int nf_request_complete(nf_request *r, const nf_run_options *o, nf_calc *calc, nf_error *err)
+static nf_extras kind_of(const nf_request *r)
 {
+    nf_extras kind = r->options->extras;
+    if (kind != NF_EXTRAS_BY_MODEL)
+        return kind;
+    return nmembers(r) > 1 ? NF_EXTRAS_SUMMARY : NF_EXTRAS_NONE;
+}
+
+int nf_request_complete(nf_request *r, nf_error *err)
+{
+    nf_request_release(r);
+    r->with = nf_service_current(r->options->service);
+    r->kind = kind_of(r);
     TRY(count_jobs(r, err));
-    TRY(reserve(r, o, err));
+    TRY(reserve(r, err));
     for (size_t k = 0; k < r->nstructures; k++)
         if (k == 0 || r->job_of[k] != r->job_of[k - 1])
-            make_job(r, o, calc, r->job_of[k], k);
+            make_job(r, r->job_of[k], k);
     return 0;
+}
+
+void nf_request_release(nf_request *r)
+{
+    if (r->with != NULL)
+        nf_service_release(r->options->service, r->with);
+    r->with = NULL;
 }
 
 static int write_extras(nf_request *r, nf_error *err)
@@ -115,7 +144,7 @@ static int write_extras(nf_request *r, nf_error *err)
     r->extras.n = 0;
     for (size_t j = 0; j < r->njobs; j++) {
         r->extras_begin[j] = r->extras.n;
-        if (nf_extras_write(&r->extras, r->options->extras, &r->results[j], r->natoms))
+        if (nf_extras_write(&r->extras, r->kind, &r->results[j], r->natoms))
             return nf_fail_memory(err, "the extras of a reply");
     }
     r->extras_begin[r->njobs] = r->extras.n;
@@ -158,6 +187,7 @@ int nf_request_encode(nf_request *r, nf_error *err)
 
 void nf_request_free(nf_request *r)
 {
+    nf_request_release(r);
     nf_free(r->pos);
     nf_free(r->forces);
     nf_free(r->member_energy);

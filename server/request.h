@@ -15,6 +15,8 @@ typedef struct nf_request {
     struct nf_link *link;     /* whose it is */
     struct nf_request *next;  /* in a queue */
     nf_link_options *options; /* as they were when it began */
+    nf_generation *with;      /* the model that evaluates it; NULL between requests */
+    nf_extras kind;           /* of its extras */
     bool judge;               /* the first structure, by nf_job.judge */
     size_t natoms, nstructures;
     double *pos;      /* [nstructures][natoms][3] Angstrom */
@@ -46,8 +48,13 @@ void nf_request_begin(nf_request *r, nf_link_options *options, size_t nstructure
 int nf_request_cell(nf_request *r, size_t k, const double h[9], nf_error *err);
 /** Takes `count` doubles of positions from the wire, from number `first` on, in order. NF_ENOMEM. */
 int nf_request_positions(nf_request *r, size_t first, size_t count, const unsigned char *payload, nf_error *err);
-/** All have come: makes the jobs, one for each run of equal structures, with room for what the link wants. NF_ENOMEM. */
-int nf_request_complete(nf_request *r, const nf_run_options *options, nf_calc *calc, nf_error *err);
+/** All have come: makes the jobs, one for each run of equal structures, with room for what the link wants. The model that
+ *  serves now will evaluate them, until nf_request_release. NF_ENOMEM. */
+int nf_request_complete(nf_request *r, nf_error *err);
+/** Lets go of the model, on the loop thread. */
+void nf_request_release(nf_request *r);
+/** Numbers in the members' forces of its extras. */
+size_t nf_request_member_numbers(const nf_request *r);
 /** Writes the reply of a finished request: every structure has its entry. NF_ENOMEM, NF_ELIMIT. */
 int nf_request_encode(nf_request *r, nf_error *err);
 void nf_request_free(nf_request *r);

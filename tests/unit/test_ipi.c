@@ -17,7 +17,7 @@
 #include "base/rng.h"
 #include "protocol/ipi.h"
 
-enum { BYTES_MAX = 1 << 16 };
+enum { BYTES_MAX = 1 << 18 };
 
 /* For what is checked a million times: ck_assert writes and flushes its place to a file, pass or fail. */
 #define MUST(condition)                                                                                                \
@@ -513,7 +513,7 @@ START_TEST(init_out_of_limits)
     ck_init_refused(&small, INT32_MIN, "announced -2147483648 bytes");
     ck_init_refused(&small, 6, "announced 6 bytes of INIT text; the limit is 5");
     ck_init_refused(&small, INT32_MAX, "announced 2147483647 bytes");
-    ck_init_refused(&huge, IPI_INIT_MAX + 1, "announced 16385 bytes of INIT text; the limit is 16384");
+    ck_init_refused(&huge, IPI_INIT_MAX + 1, "announced 131073 bytes of INIT text; the limit is 131072");
     small.max_init = 0;
     ck_init_refused(&small, 1, "the limit is 0");
 }
