@@ -31,7 +31,7 @@ static void send_error(nf_link *link, const char *text)
     unsigned char out[IPI_ERROR_MOST];
     size_t n = ipi_error(out, text, strlen(text));
     uv_buf_t buf = uv_buf_init((char *)out, (unsigned)n);
-    if (link->options->errors && !link->writing)
+    if (link->errors && !link->writing)
         uv_try_write(&link->socket.stream, &buf, 1);
 }
 
@@ -292,6 +292,7 @@ static void take_init(nf_link *link, const ipi_event *ev)
                              .ctx = link};
     nf_link_options *options;
     nf_error err;
+    link->errors = nf_link_wants_errors(ev->init.text);
     int rc = nf_link_options_read(&options, link->place->defaults, ev->init.text, &origin, &err);
     if (rc < 0) {
         end(link, rc, "%s", err.msg);

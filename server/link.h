@@ -51,6 +51,7 @@ typedef struct nf_link {
     bool ipi;                 /* it sent an INIT as i-PI does: it takes more links */
     bool used;                /* it has sent a structure */
     bool judged;              /* a structure with these species has been */
+    bool errors;              /* the peer wants to be told why its link is closed */
     bool finishing;           /* closes once the answer that is owed has left */
     nf_link_options *options; /* of what comes next */
     nf_replicas replicas;

@@ -355,6 +355,14 @@ int nf_link_options_read(nf_link_options **out, nf_link_options *defaults, const
     return rc;
 }
 
+bool nf_link_wants_errors(const char *text)
+{
+    json_t *root = *nf_skip_blanks(text) == '{' ? json_loads(text, 0, NULL) : NULL;
+    bool wants = json_is_true(json_object_get(root, "errors"));
+    json_decref(root);
+    return wants;
+}
+
 nf_link_options *nf_link_options_ref(nf_link_options *o)
 {
     o->owners++;

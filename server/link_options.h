@@ -29,7 +29,7 @@ typedef struct nf_link_options {
     bool pbc[3];
     double charge; /* of the whole system, elementary charges */
     int batch;     /* structures in each POSDATA */
-    bool errors;   /* the peer understands IPI_ERROR: it is told why its link closes */
+    bool errors;   /* the peer understands ERROR */
 } nf_link_options;
 
 /** Where an INIT comes from. */
@@ -50,6 +50,8 @@ int nf_link_options_any(nf_link_options **out, const nf_link_options *options, s
  *  err names key and value in printable ASCII, and *out is NULL. */
 int nf_link_options_read(nf_link_options **out, nf_link_options *defaults, const char *text,
                          const nf_link_origin *origin, nf_error *err);
+/** Does the text of an INIT ask for ERROR messages, whatever else it says? */
+bool nf_link_wants_errors(const char *text);
 /** One more owner, one owner less (NULL is fine). Both on one thread only. */
 nf_link_options *nf_link_options_ref(nf_link_options *options);
 void nf_link_options_free(nf_link_options *options);
