@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * address.h - where a driver listens: unix:NAME, unix:/path, tcp:HOST:PORT.
+ * address.h - where a driver listens: unix:NAME, unix:/path, tcp:HOST:PORT; shm:NAME and shm:/path are unix sockets too,
+ * beside which the numbers go through shared memory.
  */
 #ifndef NF_SERVER_ADDRESS_H
 #define NF_SERVER_ADDRESS_H
@@ -15,6 +16,7 @@ enum { NF_ADDRESS_MOST = 8 };
 typedef struct {
     const char *text;                            /* as given; borrowed */
     bool local;                                  /* unix socket */
+    bool shared;                                 /* local, with i-PI's mode='shm' */
     char path[108];                              /* local: of the socket */
     char host[256], port[16];                    /* else */
     int nto;                                     /* else: what the host resolves to, */

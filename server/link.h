@@ -76,6 +76,7 @@ typedef struct nf_link {
     long nextrapolated;
     ipi_dec decoder;
     nf_request request;
+    nf_shm shm;
     size_t begin, end; /* of what was read and not yet decoded */
     unsigned char buffer[NF_LINK_BUFFER];
 } nf_link;

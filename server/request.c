@@ -69,6 +69,7 @@ void nf_request_begin(nf_request *r, nf_link_options *options, size_t nstructure
     r->judge = judge;
     r->natoms = options->natoms;
     r->nstructures = nstructures;
+    r->shared = false;
     r->ndone = 0;
     r->code = 0;
 }
@@ -84,15 +85,43 @@ int nf_request_cell(nf_request *r, size_t k, const double h[9], nf_error *err)
     return 0;
 }
 
+double *nf_request_room(nf_request *r, size_t nbytes, nf_error *err)
+{
+    size_t count = nbytes / sizeof *r->pos + (nbytes % sizeof *r->pos != 0);
+    if (NF_GROW(r->pos, r->cap_pos, count)) {
+        nf_fail_memory(err, "the positions");
+        return NULL;
+    }
+    return r->pos;
+}
+
 int nf_request_positions(nf_request *r, size_t first, size_t count, const unsigned char *payload, nf_error *err)
 {
-    if (NF_GROW(r->pos, r->cap_pos, first + count))
-        return nf_fail_memory(err, "the positions");
-    double *to = r->pos + first;
-    memcpy(to, payload, count * sizeof *to);
+    double *pos = nf_request_room(r, (first + count) * sizeof *pos, err);
+    if (pos == NULL)
+        return NF_ENOMEM;
+    double *to = pos + first;
+    if (payload != NULL)
+        memcpy(to, payload, count * sizeof *to);
     for (size_t i = 0; i < count; i++)
         to[i] *= NF_BOHR;
     return 0;
+}
+
+int nf_request_read(nf_request *r, const nf_shm *shm, nf_error *err)
+{
+    size_t n = r->nstructures, count = 3 * r->natoms * n;
+    double *pos = nf_request_room(r, count * sizeof *pos, err);
+    if (pos == NULL)
+        return NF_ENOMEM;
+    if (NF_GROW(r->shared_small, r->cap_shared_small, 10 * n))
+        return nf_fail_memory(err, "a structure");
+    TRY(nf_shm_read(shm, IPI_SEGMENT_CELLS, 0, r->shared_small, 9 * n, err));
+    for (size_t k = 0; k < n; k++)
+        TRY(nf_request_cell(r, k, r->shared_small + 9 * k, err));
+    TRY(nf_shm_read(shm, IPI_SEGMENT_POSITIONS, 0, pos, count, err));
+    r->shared = true;
+    return nf_request_positions(r, 0, count, NULL, err);
 }
 
 /* Job j evaluates structure k. */
@@ -171,17 +200,63 @@ static void to_wire(nf_request *r)
         fill_wire(&r->wire[k], r, r->job_of[k]);
 }
 
+/* Energies and virials, each in one piece. */
+static void gather_small(nf_request *r)
+{
+    for (size_t k = 0; k < r->nstructures; k++) {
+        r->shared_small[k] = r->wire[k].energy;
+        memcpy(r->shared_small + r->nstructures + 9 * k, r->wire[k].virial, sizeof r->wire[k].virial);
+    }
+}
+
+/* Forces lie one job behind the other: in one piece but for copies of a structure. */
+static int write_forces(const nf_request *r, const nf_shm *shm, nf_error *err)
+{
+    size_t each = 3 * r->natoms;
+    for (size_t k = 0, n; k < r->nstructures; k += n) {
+        n = 1;
+        while (k + n < r->nstructures && r->wire[k + n].forces == r->wire[k].forces + n * each)
+            n++;
+        TRY(nf_shm_write(shm, IPI_SEGMENT_FORCES, k * each, r->wire[k].forces, n * each, err));
+    }
+    return 0;
+}
+
+int nf_request_write(const nf_request *r, const nf_shm *shm, nf_error *err)
+{
+    size_t n = r->nstructures;
+    TRY(nf_shm_write(shm, IPI_SEGMENT_ENERGIES, 0, r->shared_small, n, err));
+    TRY(nf_shm_write(shm, IPI_SEGMENT_VIRIALS, 0, r->shared_small + n, 9 * n, err));
+    return write_forces(r, shm, err);
+}
+
+static size_t reply_size(const nf_request *r)
+{
+    return r->shared ? ipi_forceready_shared_size(r->nstructures, r->wire)
+                     : ipi_forceready_size((uint32_t)r->natoms, r->nstructures, r->wire);
+}
+
+static void write_reply(nf_request *r)
+{
+    if (r->shared)
+        ipi_forceready_shared(r->reply, r->nstructures, r->wire);
+    else
+        ipi_forceready(r->reply, (uint32_t)r->natoms, r->nstructures, r->wire);
+}
+
 int nf_request_encode(nf_request *r, nf_error *err)
 {
     TRY(write_extras(r, err));
     to_wire(r);
-    r->nreply = ipi_forceready_size((uint32_t)r->natoms, r->nstructures, r->wire);
+    if (r->shared)
+        gather_small(r);
+    r->nreply = reply_size(r);
     if (r->nreply == 0)
         return nf_fail(err, NF_ELIMIT, "a reply of %zu structures of %zu atoms is too long for the protocol",
                        r->nstructures, r->natoms);
     if (NF_GROW(r->reply, r->cap_reply, r->nreply))
         return nf_fail_memory(err, "a reply");
-    ipi_forceready(r->reply, (uint32_t)r->natoms, r->nstructures, r->wire);
+    write_reply(r);
     return 0;
 }
 
@@ -200,6 +275,7 @@ void nf_request_free(nf_request *r)
     nf_free(r->extras.text);
     nf_free(r->extras_begin);
     nf_free(r->wire);
+    nf_free(r->shared_small);
     nf_free(r->job_of);
     nf_link_options_free(r->options);
     *r = (nf_request){0};

@@ -81,6 +81,7 @@ nf_link *nf_server_add_link(nf_server *s, nf_place *place, bool extra)
     link->extra = extra;
     link->state = NF_LINK_CONNECTING;
     link->options = nf_link_options_ref(place->defaults);
+    nf_shm_init(&link->shm);
     uv_timer_init(&s->loop, &link->retry);
     link->retry.data = link;
     link->nhandles = 1;
