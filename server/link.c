@@ -311,9 +311,21 @@ static void take_init(nf_link *link, const ipi_event *ev)
         link->state = NF_LINK_READY;
 }
 
+/* A link that joins others in the middle of a run may begin with a structure as wild as the run is: that the driver's list
+ * of species is right is known from the answers that the others gave. */
+static bool known_from_others(const nf_link *link)
+{
+    for (const nf_link *other = link->server->links; other != NULL; other = other->next)
+        if (other != link && other->place == link->place && !other->accepted && other->state != NF_LINK_CLOSED &&
+            other->judged && other->meter.steps > 0 && other->options->service == link->options->service &&
+            same_species(other->options, link->options))
+            return true;
+    return false;
+}
+
 static void begin_structures(nf_link *link, uint32_t nstructures)
 {
-    bool judge = !link->judged && !link->place->options->trust_species;
+    bool judge = !link->judged && !link->place->options->trust_species && !known_from_others(link);
     nf_request_begin(&link->request, link->options, nstructures, judge);
     link->judged = true;
     link->state = NF_LINK_FILLING;
