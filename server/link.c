@@ -185,6 +185,7 @@ static void note_result(nf_link *link)
 static void take_result(nf_link *link)
 {
     nf_request_release(&link->request);
+    link->server->nstructures += link->request.njobs;
     if (link->request.code != 0) {
         nf_place_stop_driver(link->place);
         end(link, link->request.code, "%s", link->request.err.msg);
@@ -409,7 +410,10 @@ static void queue_job(nf_link *link, const ipi_event *ev)
     }
     nf_meter_begin(&link->meter, nf_server_clock());
     link->state = NF_LINK_BUSY;
-    nf_server_ready(link->server, link);
+    if (nf_request_evaluate_now(&link->request))
+        take_result(link);
+    else
+        nf_server_ready(link->server, link);
 }
 
 static void reply_when_done(nf_link *link, const ipi_event *ev)

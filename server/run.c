@@ -257,7 +257,6 @@ static void on_wake(uv_async_t *wake)
     nf_request *list = nf_schedule_take_done(s->schedule);
     while (list != NULL) {
         nf_link *link = list->link;
-        s->nstructures += list->njobs;
         list = list->next;
         link->away = false;
         nf_link_result(link);

@@ -44,6 +44,7 @@ static const struct {
     {"uv.h", {"server"}},
     {"zlib.h", {"core/io"}},
     {"zip.h", {"core/io"}},
+    {"sha2.h", {"core/io"}},
     {"immintrin.h", {"core/kern"}},
     {"pthread.h", {"core/base", "core/model"}},
     {"sys/socket.h", {"server"}},
