@@ -38,8 +38,9 @@ static int check_paths(size_t npaths, const char *const paths[], nf_error *err)
     for (size_t i = 0; i < npaths; i++) {
         bool built_in = nf_format_is_built_in(paths[i]);
         if (built_in && npaths > 1)
-            return nf_fail(err, NF_EINVAL, "the model '%s' is no member of a committee (a directory of that name: ./%s)",
-                           paths[i], paths[i]);
+            return nf_fail(err, NF_EINVAL,
+                           "the model '%s' is no member of a committee (a directory of that name: ./%s)", paths[i],
+                           paths[i]);
         if (!built_in)
             TRY(check_access(paths[i], err));
     }

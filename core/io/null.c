@@ -35,9 +35,8 @@ static int read_null(nf_spec *spec, size_t npaths, const char *const paths[], co
     bad |= json_object_set_new(spec->tree, "units", json_string("none"));
     bad |= json_object_set_new(spec->tree, "elements", elements);
     bad |= json_object_set_new(spec->tree, "descriptor", json_pack("{s:s}", "class", "null"));
-    bad |= json_object_set_new(
-        spec->tree, "members",
-        json_pack("[{s:s, s:f, s:o}]", "source", "null", "scale", 1.0, "readouts", readouts));
+    bad |= json_object_set_new(spec->tree, "members",
+                               json_pack("[{s:s, s:f, s:o}]", "source", "null", "scale", 1.0, "readouts", readouts));
     return bad ? nf_fail_memory(err, "a model") : 0;
 }
 

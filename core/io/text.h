@@ -14,7 +14,7 @@ typedef struct nf_text {
     const char *path; /* borrowed */
     char *data, *at;
     char *kept; /* for nf_text_rewind */
-    long line; /* of the words below, 1-based */
+    long line;  /* of the words below, 1-based */
     int nwords;
     char *word[NF_TEXT_MAX_WORDS];
 } nf_text;

@@ -187,7 +187,8 @@ static size_t bytes_of_patch(const evaluation *e, const nf_patch *patch)
     size_t values = (e->nbar + 2) * nf_arena_round(features * ld * sizeof(double));
     size_t points = nf_arena_round(e->nbar * patch->npoints * sizeof(int64_t[3]));
     size_t visit = e->visit != NULL ? nf_environment_bytes(patch, model->elements.n) : 0;
-    return points + values + readout + visit + model->descriptor->class->scratch(model->descriptor, patch, (int)e->nbar) +
+    return points + values + readout + visit +
+           model->descriptor->class->scratch(model->descriptor, patch, (int)e->nbar) +
            nf_arena_round(e->nbar * sizeof(double *)) + 8 * nf_arena_round(ld * sizeof(double));
 }
 
