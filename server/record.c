@@ -23,7 +23,7 @@ enum {
     SPARE_MOST = 8,
     OUT = 1 << 16,
     TEXT_MOST = 1024, /* of addresses and reasons */
-    LEVEL = 1
+    LEVEL = 1 /* with Z_RLE: coordinates are noise, and half the time finds as little in them */
 };
 
 static const uint64_t flush_ns = 200000000;
@@ -45,8 +45,8 @@ struct nf_record {
     int fd;
     z_stream z;
     uint64_t flushed_at;
-    off_t size, good; /* of the file; of what of it can be read for certain */
-    uint64_t nrecords, ngood, time, time_good;
+    uint64_t nrecords, time;         /* that were compressed; when the last one was made */
+    uint64_t nflushed, time_flushed; /* the same of what is in the file for certain */
     unsigned char out[OUT];
     /* guarded by lock */
     block *first, *last; /* the queue; the last one has room */
@@ -84,7 +84,6 @@ static int write_out(nf_record *r)
             return errno;
         done += k > 0 ? (size_t)k : 0;
     }
-    r->size += (off_t)n;
     r->z.next_out = r->out;
     r->z.avail_out = OUT;
     return 0;
@@ -105,18 +104,17 @@ static int compress_bytes(nf_record *r, const void *bytes, size_t n, int how)
     }
 }
 
-static void remember_good(nf_record *r)
+static void remember_flushed(nf_record *r)
 {
-    r->good = r->size;
-    r->ngood = r->nrecords;
-    r->time_good = r->time;
+    r->nflushed = r->nrecords;
+    r->time_flushed = r->time;
 }
 
 static int flush_file(nf_record *r)
 {
     int number = compress_bytes(r, NULL, 0, Z_SYNC_FLUSH);
     if (number == 0)
-        remember_good(r);
+        remember_flushed(r);
     r->flushed_at = uv_hrtime();
     return number;
 }
@@ -230,11 +228,9 @@ static int write_list(nf_record *r, block *list)
     return number;
 }
 
-/* What is behind the last flush may be half a record. A device has no length to cut. */
+/* The file may end within a record: its reader leaves that one out. */
 static void give_up(nf_record *r, int number)
 {
-    if (ftruncate(r->fd, r->good) != 0)
-        r->good = r->size;
     uv_mutex_lock(&r->lock);
     block *list = r->first;
     r->first = r->last = NULL;
@@ -363,7 +359,7 @@ static int prepare(nf_record *r, const char *path, nf_error *err)
     r->spare = nf_calloc(1, sizeof *r->spare);
     r->nblocks = r->nspare = r->spare != NULL;
     if (r->path == NULL || r->spare == NULL ||
-        deflateInit2(&r->z, LEVEL, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+        deflateInit2(&r->z, LEVEL, Z_DEFLATED, 15 + 16, 9, Z_RLE) != Z_OK)
         return nf_fail_memory(err, "a recording");
     r->fd = open_file(path, err);
     return r->fd < 0 ? r->fd : 0;
@@ -401,9 +397,9 @@ static void say_once(nf_record *r, int failed, const char *why)
     r->said = true;
     if (failed != 0)
         nf_log_write(&r->log, NF_LOG_WARNING,
-                     "the recording ends, the server goes on: cannot write to %s: %s; it holds the first %.1f s, "
-                     "%llu records",
-                     r->path, strerror(failed), 1e-6 * (double)r->time_good, (unsigned long long)r->ngood);
+                     "the recording ends, the server goes on: cannot write to %s: %s; it holds at least "
+                     "the first %.1f s, %llu records",
+                     r->path, strerror(failed), 1e-6 * (double)r->time_flushed, (unsigned long long)r->nflushed);
     else
         nf_log_write(&r->log, NF_LOG_WARNING, "the recording ends, the server goes on: %s; %s holds the first %.1f s",
                      why, r->path, 1e-9 * (double)(uv_hrtime() - r->start));

@@ -254,7 +254,7 @@ static bool can_tell(const player *l)
 static void compare(player *l)
 {
     size_t n = held(&l->expected) < held(&l->arrived) ? held(&l->expected) : held(&l->arrived);
-    if (n > 0) {
+    if (n > 0 && !l->over) {
         size_t same = same_bytes(l->expected.bytes + l->expected.begin, l->arrived.bytes + l->arrived.begin, n);
         consume(l, same);
         if (same < n && can_tell(l))
