@@ -223,11 +223,16 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
     nf_http *h = ctx;
     (void)version;
     (void)upload;
-    (void)nupload;
-    (void)state;
+    bool first = *state == NULL, harmless = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    *state = h;
+    if (harmless &&
+        (first || *nupload > 0)) { /* answered when all has come: an answer before that ends the connection */
+        *nupload = 0;
+        return MHD_YES;
+    }
     if (!welcome(h, c))
         return say(c, MHD_HTTP_FORBIDDEN, "the Host of this request is no name of this machine");
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+    if (!harmless)
         return say(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD");
     for (int i = 0; i < NRESOURCES; i++)
         if (strcmp(path, resources[i].path) == 0)
@@ -304,7 +309,7 @@ static int resolve(nf_http *h, const char *where, struct addrinfo **to, nf_error
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     char numeric[HOST_BYTES];
-    const char *port;
+    const char *port = NULL;
     TRY(split(where, h->host, &port, err));
     int rc = getaddrinfo(h->host, port, &hints, to);
     if (rc == 0)

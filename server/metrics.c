@@ -78,19 +78,34 @@ static const struct {
 
 /* ---- one line ---- */
 
+static const char *label(const char *key)
+{
+    static const char *const other[][2] = {{"number", "link"}, {"name", "model"}, {"nearfar", "version"}};
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (strcmp(key, other[i][0]) == 0)
+            return other[i][1];
+    return key;
+}
+
+static void put_escaped(nf_text *out, const char *value)
+{
+    for (size_t n; *value != '\0'; value += n) {
+        n = strcspn(value, "\\\"\n");
+        nf_text_add(out, value, n);
+        if (value[n] == '\0')
+            break;
+        nf_text_print(out, "\\%c", value[n] == '\n' ? 'n' : value[n]);
+        n++;
+    }
+}
+
 static void put_label(nf_text *out, char before, const char *key, const json_t *value)
 {
-    nf_text_print(out, "%c%s=\"", before,
-                  strcmp(key, "number") == 0 ? "link"
-                  : strcmp(key, "name") == 0 ? "model"
-                                             : key);
+    nf_text_print(out, "%c%s=\"", before, label(key));
     if (json_is_integer(value))
         nf_text_print(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    for (const char *p = json_is_string(value) ? json_string_value(value) : ""; *p != '\0'; p++)
-        if (*p == '\n')
-            nf_text_add(out, "\\n", 2);
-        else
-            nf_text_print(out, "%s%c", *p == '\\' || *p == '"' ? "\\" : "", *p);
+    if (json_is_string(value))
+        put_escaped(out, json_string_value(value));
     nf_text_add(out, "\"", 1);
 }
 
