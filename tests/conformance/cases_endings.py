@@ -236,6 +236,15 @@ def listener_after_the_driver(test: Test) -> None:
 
 
 @case("restarts")
+def silent_at_first(test: Test) -> None:
+    """A server that accepts, and says its first word 3 s later."""
+    link = test.connected()
+    time.sleep(3.0)
+    link.handshake()
+    link.compute(test.structure)
+
+
+@case("restarts")
 def listener_gone_link_alive(test: Test) -> None:
     """A server that listens no more, as ASE after the first driver, is served on."""
     link = test.ready()

@@ -72,8 +72,8 @@ def most_atoms(test: Test, when: str) -> None:
     awaits(test, link, "2147483647 atoms")
 
 
-@case("faults", over={f"{by:+d}-{when}": (by, when) for by in (-1, 1) for when in ("first", "later")})
-def atoms(test: Test, which: tuple[int, str]) -> None:
+@case("faults", over={f"{name}-{when}": (by, when) for name, by in (("less", -1), ("more", 1)) for when in ("first", "later")})
+def one_atom(test: Test, which: tuple[int, str]) -> None:
     """An atom more or less than the driver was set up for is refused; forces for as many as were sent are a warning."""
     by, when = which
     link, positions = _at(test, when), test.structure.positions
