@@ -7,7 +7,7 @@
         link = test.ready()
         ...
 
-A case passes if it returns. It fails by Failure, warns by `test.warn` (and goes on), and does not apply by NotApplicable.
+A case passes if it returns. It fails by Failure, warns by `test.warn` (and goes on), does not apply by NotApplicable.
 Names are group/function-name; a case with `over` is one case for each of these values.
 """
 
@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -85,12 +86,15 @@ def case(group: str, over: Sequence[Any] | dict[str, Any] | None = None) -> Call
         about = (function.__doc__ or "").strip()
         if over is None:
             CASES.append(Case(group, name, function, about))
-        else:
-            values = over if isinstance(over, dict) else {str(v): v for v in over}
-            for label, value in values.items():
-                CASES.append(Case(group, f"{name}-{label}", lambda test, v=value: function(test, v), about))
+            return function
+        for label, value in (over if isinstance(over, dict) else {str(v): v for v in over}).items():
+            CASES.append(Case(group, f"{name}-{label}", partial(_with_value, function, value), about))
         return function
     return register
+
+
+def _with_value(function: CaseFunction, value: Any, test: Test) -> None:
+    function(test, value)
 
 
 @dataclass
@@ -192,7 +196,7 @@ def said(process: Process) -> str:
 
 
 def ends(test: Test, clean: bool | None, after: str) -> None:
-    """The driver has no link any more: it must end soon, by no signal; with status 0 if `clean`, not 0 if not, None: any."""
+    """The driver has no link any more: it must end soon, by no signal; status 0 if `clean`, not 0 if not, None: any."""
     assert test.process is not None and test.listener is not None
     test.listener.close()
     if "ending" in test.options.without:
@@ -255,7 +259,7 @@ def closes(test: Test, link: Link, what: str, ignored: str = "warn") -> None:
 
 
 def awaits(test: Test, link: Link, what: str) -> None:
-    """`what` announces more than can come: the link should close at once. To wait for it is a warning, to die of it no."""
+    """`what` announces more than can come: the link should close at once. To wait for it is a warning."""
     if link.readable(LEAVES):
         try:
             raise Failure(f"answered {link.word()} to {what}")

@@ -6,27 +6,28 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 
 from case import LEAVES, NotApplicable, Test, case, ends, same
 from driver import Closed, Failure, Link, Process
-from wire import EXIT, STATUS, init, pieces, posdata, step
+from wire import EXIT, STATUS, Structure, init, pieces, posdata, step
 
 WORDS = 10   # bytes of text in the INIT that is cut
 
 
-def cut(s: object, field: str) -> bytes:
+def cut(s: Structure, field: str) -> bytes:
     """POSDATA up to the middle of a field."""
     data = b""
-    for name, piece in pieces(s):   # type: ignore[arg-type]
+    for name, piece in pieces(s):
         if name == field:
             return data + piece[:len(piece) // 2]
         data += piece
     raise KeyError(field)
 
 
-def after(s: object, field: str) -> bytes:
+def after(s: Structure, field: str) -> bytes:
     data = b""
-    for name, piece in pieces(s):   # type: ignore[arg-type]
+    for name, piece in pieces(s):
         data += piece
         if name == field:
             return data
@@ -284,12 +285,19 @@ def server_comes_again(test: Test, pause: float) -> None:
     same(test, _restarts(test, link, pause).compute(test.structure), want, "before and after the restart")
 
 
-@case("restarts", over={"a-message": lambda s: cut(s, "positions"), "a-step": posdata, "the-forces": step})
-def server_dies_inside(test: Test, data: object) -> None:
+INSIDE: dict[str, Callable[[Structure], bytes]] = {
+    "a-message": lambda s: cut(s, "positions"),
+    "a-step": posdata,
+    "the-forces": step,
+}
+
+
+@case("restarts", over=INSIDE)
+def server_dies_inside(test: Test, data: Callable[[Structure], bytes]) -> None:
     """A server killed at this point of a step and started again finds its driver again."""
     link = _reconnecting(test)
     want = link.compute(test.structure)
-    link.send(data(test.structure))   # type: ignore[operator]
+    link.send(data(test.structure))
     same(test, _restarts(test, link, 0.5).compute(test.structure), want, "before and after the restart")
 
 

@@ -72,7 +72,10 @@ def most_atoms(test: Test, when: str) -> None:
     awaits(test, link, "2147483647 atoms")
 
 
-@case("faults", over={f"{name}-{when}": (by, when) for name, by in (("less", -1), ("more", 1)) for when in ("first", "later")})
+ONE = {f"{name}-{when}": (by, when) for name, by in (("less", -1), ("more", 1)) for when in ("first", "later")}
+
+
+@case("faults", over=ONE)
 def one_atom(test: Test, which: tuple[int, str]) -> None:
     """An atom more or less than the driver was set up for is refused; forces for as many as were sent are a warning."""
     by, when = which
@@ -109,7 +112,7 @@ WHEN = {f"{name}-{when}": (name, when) for name in BAD for when in ("first", "la
 
 @case("faults", over=WHEN)
 def refuses(test: Test, which: tuple[str, str]) -> None:
-    """The link closes and no forces come. Numbers for NaN and Inf, and NaN for anything, fail; numbers for the rest warn."""
+    """The link closes, no forces come. Numbers for NaN and Inf, NaN for anything fail; numbers for the rest warn."""
     name, when = which
     if "cell" in name:
         test.needs_cell()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from case import NotApplicable, Test, case, same
 from cases_endings import cut
 from cases_framing import other
 from driver import Closed, Failure, Link, Usage
-from wire import GETFORCE, pieces, step
+from wire import GETFORCE, Forces, Structure, pieces, step
 
 WARM = 0.2       # of the steps, before memory is looked at
 GROWS = 1024     # kB that memory may grow by from there, and a hundredth
@@ -44,7 +45,7 @@ def many_steps(test: Test) -> None:
     same(test, link.compute(structures[0]), first, "at the start and at the end")
 
 
-def _run(link: Link, structures: list, steps: int) -> None:
+def _run(link: Link, structures: list[Structure], steps: int) -> None:
     for k in range(steps):
         link.compute(structures[k % len(structures)])
 
@@ -138,7 +139,7 @@ def links_64(test: Test) -> None:
     flat(before, usage(test), 10 * LINKS)
 
 
-def _round(test: Test, links: list[Link], structures: list, want: list) -> None:
+def _round(test: Test, links: list[Link], structures: list[Structure], want: list[Forces]) -> None:
     for link, s in zip(links, structures):
         link.send(step(s))
     for link, expected in zip(links, want):
@@ -228,8 +229,8 @@ def _five_sends(link: Link, test: Test) -> None:
     link.forces(test.structure.natoms)
 
 
-def _seconds(link: Link, work: object, times: int = 10) -> float:
+def _seconds(link: Link, work: Callable[[], object], times: int = 10) -> float:
     began = time.monotonic()
     for _ in range(times):
-        work()   # type: ignore[operator]
+        work()
     return (time.monotonic() - began) / times

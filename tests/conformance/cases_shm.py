@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """i-PI's shared memory (mode='shm'): words and extras over the socket, numbers in six segments that the server owns.
 
-POSDATA | int32 natoms, and at the first step of a link six times (int32 n, n bytes of name): pos, h, ih, pot, force, vir.
+POSDATA | int32 natoms, and at the first step of a link six times (int32 n, n bytes of name), in the order of KINDS.
 The reply is FORCEREADY and the extras; energies, forces and virials are in the segments before it comes.
 """
 

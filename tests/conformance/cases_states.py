@@ -6,7 +6,7 @@ from __future__ import annotations
 from case import Test, awaits, case, closes, refused, same
 from cases_framing import other
 from driver import Closed, Failure, Link
-from wire import GETFORCE, STATUS, init, int32, posdata, step, word
+from wire import GETFORCE, STATUS, Forces, init, int32, posdata, step, word
 
 MANY = 200
 
@@ -100,10 +100,10 @@ def second_posdata_replaces_unasked(test: Test) -> None:
     _replaced(test, link, posdata(first) + posdata(second), want)
 
 
-def _replaced(test: Test, link: Link, data: bytes, want: object) -> None:
+def _replaced(test: Test, link: Link, data: bytes, want: Forces) -> None:
     try:
         link.send(data, GETFORCE)
-        same(test, link.forces(test.structure.natoms), want, "the second of two POSDATA")   # type: ignore[arg-type]
+        same(test, link.forces(test.structure.natoms), want, "the second of two POSDATA")
     except Closed:
         closes(test, link, "a second POSDATA")
         test.warn("refuses a second POSDATA; servers that gave a step up send one")

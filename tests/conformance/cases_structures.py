@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from case import Test, case, near, same
@@ -96,7 +98,8 @@ def forces_are_the_gradient(test: Test) -> None:
         unit = np.zeros_like(s.positions)
         unit[0, d] = STEP
         _difference(test, link, s, found, unit, f"the force on atom 1 along {'xyz'[d]}")
-    _difference(test, link, s, found, STEP * np.random.default_rng(1).uniform(-1, 1, s.positions.shape), "the force along a line")
+    line = STEP * np.random.default_rng(1).uniform(-1, 1, s.positions.shape)
+    _difference(test, link, s, found, line, "the force along a line")
 
 
 def _difference(test: Test, link: Link, s: Structure, found: Forces, by: np.ndarray, what: str) -> None:
@@ -155,7 +158,7 @@ def rotated(test: Test) -> None:
     test.needs_cell()
     test.needs("tilt", "rotation")
     link, turn, s = test.ready(), rotation(), tilted(test)
-    near(link.compute(s.strained(turn)), turned(link.compute(s), turn), "turned by a rotation", max(1e-6, test.options.tolerance))
+    _turns(test, link, s, turn, "turned by a rotation")
 
 
 @case("structures")
@@ -164,7 +167,12 @@ def reflected(test: Test) -> None:
     test.needs_cell()
     test.needs("tilt", "rotation")
     link, mirror, s = test.ready(), np.diag([1.0, 1.0, -1.0]), tilted(test)
-    near(link.compute(s.strained(mirror)), turned(link.compute(s), mirror), "in a mirror", max(1e-6, test.options.tolerance))
+    _turns(test, link, s, mirror, "in a mirror")
+
+
+def _turns(test: Test, link: Link, s: Structure, by: np.ndarray, what: str) -> None:
+    want = turned(link.compute(s), by)
+    near(link.compute(s.strained(by)), want, what, max(1e-6, test.options.tolerance))
 
 
 @case("structures")
@@ -173,7 +181,8 @@ def left_handed_cell(test: Test) -> None:
     test.needs_cell()
     test.needs("tilt", "rotation")
     link, s = test.ready(), test.structure
-    near(link.compute(s.with_cell(s.cell[:, [1, 0, 2]])), link.compute(s), "two cell vectors exchanged", max(1e-6, test.options.tolerance))
+    exchanged = s.with_cell(s.cell[:, [1, 0, 2]])
+    near(link.compute(exchanged), link.compute(s), "two cell vectors exchanged", max(1e-6, test.options.tolerance))
 
 
 @case("structures")
@@ -226,7 +235,7 @@ def zero_cell_first(test: Test) -> None:
 
 # ---- the inverse on the wire ----
 
-INVERSES = {
+INVERSES: dict[str, Callable[[Structure], np.ndarray]] = {
     "of-ase": lambda s: s.inverse().T,
     "of-zeros": lambda s: np.zeros((3, 3)),
     "of-garbage": lambda s: np.arange(9.0).reshape(3, 3) - 4,
@@ -235,10 +244,10 @@ INVERSES = {
 
 
 @case("structures", over=INVERSES)
-def inverse(test: Test, make: object) -> None:
+def inverse(test: Test, make: Callable[[Structure], np.ndarray]) -> None:
     """i-PI and ASE disagree on the inverse (one sends the transpose): what is sent must not matter."""
     test.needs_cell()
     link, s = test.ready(), tilted(test)
     want = link.compute(s)
-    link.send(posdata(s, inverse=make(s)), GETFORCE)   # type: ignore[operator]
+    link.send(posdata(s, inverse=make(s)), GETFORCE)
     same(test, link.forces(s.natoms), want, "with another inverse sent")

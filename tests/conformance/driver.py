@@ -219,7 +219,7 @@ class Link:
         try:
             part = self.socket.recv(most)
         except TimeoutError:
-            raise Failure(f"no answer within {self.timeout:g} s" if not begun else "a reply that does not end") from None
+            raise Failure("a reply that does not end" if begun else f"no answer within {self.timeout:g} s") from None
         except OSError:
             part = b""
         if not part:

@@ -23,9 +23,9 @@ import numpy as np
 
 CUTOFF, NEAREST, MOST_TEXT = 6.0, 0.01, 1 << 20
 IMAGES = np.array([(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)], float)
-FAULTS = ("answers-nan", "other-atoms", "pauses", "stale-forces", "spins-at-end", "leaks-memory", "leaks-files", "list-as-extras",
-          "short-reads", "ignores-sigterm", "asymmetric-virial", "uses-inverse", "crashes-at-end", "busy-wait", "keeps-first",
-          "loses-status", "wrong-forces")
+FAULTS = ("answers-nan", "asymmetric-virial", "busy-wait", "crashes-at-end", "ignores-sigterm", "keeps-first",
+          "leaks-files", "leaks-memory", "list-as-extras", "loses-status", "other-atoms", "pauses", "short-reads",
+          "spins-at-end", "stale-forces", "uses-inverse", "wrong-forces")
 
 
 class Refused(Exception):
@@ -109,9 +109,15 @@ class Conversation:
             if not part:
                 raise Gone("closed the link")
             data, self.inside = data + part, True
+            self.acknowledge()
             if self.fault == "short-reads":
                 break
         return data
+
+    def acknowledge(self) -> None:
+        """At once: a server that sends POSDATA in pieces waits for it, 40 ms a step."""
+        if self.link.family == socket.AF_INET:
+            self.link.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def numbers(self, *shape: int) -> np.ndarray:
         return np.frombuffer(self.take(8 * int(np.prod(shape)))).reshape(shape)
@@ -165,12 +171,14 @@ class Conversation:
     def posdata(self) -> None:
         keep = self.fault == "keeps-first" and self.state == "HAVEDATA"
         cells, positions = self.structures()
-        found = [compute(h, x) for h, x in zip(cells, positions)] if self.fault != "answers-nan" else self.anything(positions)
+        evaluate = self.anything if self.fault == "answers-nan" else compute
+        found = [evaluate(h, x) for h, x in zip(cells, positions)]
         self.found = self.found if keep else found
         self.state = "HAVEDATA"
 
-    def anything(self, positions: np.ndarray) -> list[tuple[float, np.ndarray, np.ndarray]]:
-        return [(float(x.sum()), x * 0.0, np.zeros((3, 3))) for x in positions]
+    @staticmethod
+    def anything(h: np.ndarray, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        return float(x.sum()), x * 0.0, np.zeros((3, 3))
 
     def structures(self) -> tuple[np.ndarray, np.ndarray]:
         if self.shm:

@@ -41,12 +41,12 @@ def summary(results: Sequence[Result]) -> str:
 def by_group(results: Sequence[Result]) -> str:
     """pass / warn / fail / not applicable of each group, for a table of several drivers."""
     groups = dict.fromkeys(result.case.group for result in results)
-    return "\n".join(f"{group:12}" + " / ".join(str(n) for n in counts([r for r in results if r.case.group == group]).values())
-                     for group in groups)
+    rows = {g: counts([r for r in results if r.case.group == g]) for g in groups}
+    return "\n".join(f"{group:12}" + " / ".join(str(n) for n in found.values()) for group, found in rows.items())
 
 
 def write_json(path: Path, options: Options, results: Sequence[Result]) -> None:
-    cases = [{"name": r.case.title, "verdict": r.verdict.value.lower(), "reason": r.reason, "seconds": round(r.seconds, 3),
-              "about": r.case.about, "output": r.output} for r in results]
+    cases = [{"name": r.case.title, "verdict": r.verdict.value.lower(), "reason": r.reason, "output": r.output,
+              "seconds": round(r.seconds, 3), "about": r.case.about} for r in results]
     path.write_text(json.dumps({"command": shlex.join(options.command), "atoms": options.structure.natoms,
                                 "counts": counts(results), "cases": cases}, indent=1) + "\n")

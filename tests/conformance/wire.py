@@ -110,7 +110,7 @@ class Forces:
         return bool(np.isfinite(self.energy) and np.isfinite(self.forces).all() and np.isfinite(self.virial).all())
 
     def bits(self) -> bytes:
-        return floats(np.float64(self.energy)) + floats(self.forces) + floats(self.virial)
+        return floats(np.array(self.energy)) + floats(self.forces) + floats(self.virial)
 
     def extras_complaint(self) -> tuple[bool, str] | None:
         """(serious, why): what a server would stumble over."""
@@ -141,4 +141,5 @@ def read_xyz(lines: Sequence[str], box: float) -> Structure:
     return Structure(cell, positions, tuple(row[0] for row in rows))
 
 
-WATER = Structure(np.eye(3) * 40.0, np.array([[0.2, 0.1, 0.3], [1.64, 1.21, 0.35], [-1.24, 1.23, 0.25]]) + 20.0, ("O", "H", "H"))
+WATER = Structure(np.eye(3) * 40.0, 20.0 + np.array([[0.2, 0.1, 0.3], [1.64, 1.21, 0.35], [-1.24, 1.23, 0.25]]),
+                  ("O", "H", "H"))
