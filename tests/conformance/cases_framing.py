@@ -66,10 +66,10 @@ def two_way_splits(test: Test) -> None:
     data = step(test.structure)
     stride = max(1, len(data) // SPLITS)
     for at in range(1, len(data), stride):
-        link.send(data[:at])
-        time.sleep(0.001)
-        link.send(data[at:])
         try:
+            link.send(data[:at])
+            time.sleep(0.001)
+            link.send(data[at:])
             same(test, link.forces(test.structure.natoms), whole, "a step in two pieces")
         except Failure as why:
             raise Failure(f"split at byte {at} of {len(data)}: {why}") from None

@@ -51,10 +51,10 @@ def _run(link: Link, structures: list[Structure], steps: int) -> None:
 
 
 def flat(before: Usage, now: Usage, steps: int) -> None:
-    if now.memory > before.memory * 1.01 + GROWS:
-        raise Failure(f"memory grew from {before.memory} to {now.memory} kB over {steps} steps")
     if now.files > before.files:
         raise Failure(f"open files grew from {before.files} to {now.files} over {steps} steps")
+    if now.memory > before.memory * 1.01 + GROWS:
+        raise Failure(f"memory grew from {before.memory} to {now.memory} kB over {steps} steps")
 
 
 @case("load")
