@@ -194,6 +194,20 @@ def sigterm_with_data(test: Test) -> None:
 
 
 @case("endings")
+def sigterm_behind_a_step(test: Test) -> None:
+    """SIGTERM right behind POSDATA and GETFORCE: ends within 5 s, and a reply that was begun is whole."""
+    link = test.ready()
+    link.send(step(test.structure))
+    _process(test).signal(signal.SIGTERM)
+    try:
+        link.forces(test.structure.natoms)
+    except Closed as why:
+        if "inside" in str(why):
+            raise
+    _asked_to_end(test)
+
+
+@case("endings")
 def sigint_when_idle(test: Test) -> None:
     """SIGINT (Ctrl-C) at READY."""
     test.ready()
