@@ -4,10 +4,17 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "model/model.h"
+
 void cli_log(void *ctx, int level, const char *message)
 {
     (void)ctx;
     fprintf(stderr, "nearfar: %s%s\n", level == NF_LOG_WARNING ? "warning: " : "", message);
+}
+
+void cli_greet(const char *text)
+{
+    fprintf(stderr, "nearfar %s: %s\n", nf_version(), text);
 }
 
 int cli_fail(const nf_error *err)
@@ -35,6 +42,10 @@ void cli_describe(const nf_model *model, char *out, size_t size)
 {
     static const char *const units[] = {"bohr, hartree", "Angstrom, eV", "reduced units"};
     size_t members = nf_model_nmembers(model), n = 0;
+    if (model->zero) {
+        snprintf(out, size, "zero energy and forces for every element");
+        return;
+    }
     n += (size_t)snprintf(out, size, "%s of %zu member%s, elements", members > 1 ? "committee" : "potential", members,
                           members > 1 ? "s" : "");
     for (size_t e = 0; e < nf_model_nelements(model) && n < size; e++) {

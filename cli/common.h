@@ -11,6 +11,8 @@
 
 /** Log to stderr, a line an event. */
 void cli_log(void *ctx, int level, const char *message);
+/** The first lines of a command: "nearfar VERSION: text" on stderr. */
+void cli_greet(const char *text);
 /** "nearfar: sentence" on stderr; returns the exit status 1. */
 int cli_fail(const nf_error *err);
 /** Seconds of a clock that only goes forward. */
@@ -21,6 +23,7 @@ int cli_load(nf_model **model, int n, char **paths, int units, nf_error *err);
 void cli_describe(const nf_model *model, char *out, size_t size);
 
 int cmd_run(int argc, char **argv);
+int cmd_listen(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_bench(int argc, char **argv);

@@ -8,10 +8,14 @@
  *
  *     HEADER ─┬─► HEADER                                      STATUS, GETFORCE, EXIT
  *             ├─► INIT_HEAD ─► INIT_TEXT ─► HEADER
- *             └─► POSDATA_HEAD ─► CELL x B ─► POSITIONS ─► HEADER
+ *             ├─► POSDATA_HEAD ─► CELL x B ─► POSITIONS ─► HEADER
+ *             └─► SHARED_HEAD ─► (NAME_HEAD ─► NAME) x 6 or none ─► HEADER
  *
  * The two layouts of POSDATA differ in one thing: the single one has its cell before the number of atoms.
  * POSDATA_HEAD leaves that cell in the scratch buffer, where CELL looks first.
+ *
+ * Positions may also be read past the decoder, into the caller's array. The bytes of a double that is not whole
+ * yet are then both there and in the scratch buffer, so that either way can go on with it.
  */
 #include "protocol/ipi.h"
 
@@ -20,7 +24,18 @@
 
 enum { BROKEN = -1, MORE = 0, EVENT = 1, GO_ON = 2 };
 
-enum { AT_HEADER, AT_INIT_HEAD, AT_INIT_TEXT, AT_POSDATA_HEAD, AT_CELL, AT_POSITIONS, AT_BROKEN };
+enum {
+    AT_HEADER,
+    AT_INIT_HEAD,
+    AT_INIT_TEXT,
+    AT_POSDATA_HEAD,
+    AT_CELL,
+    AT_POSITIONS,
+    AT_SHARED_HEAD,
+    AT_NAME_HEAD,
+    AT_NAME,
+    AT_BROKEN
+};
 
 enum { CELL_BYTES = 9 * sizeof(double), PAIR_BYTES = 2 * CELL_BYTES, ATOM_BYTES = 3 * sizeof(double) };
 
@@ -80,6 +95,11 @@ int ipi_dec_set_batch(ipi_dec *d, int nstructures)
     }
     d->batch = nstructures > 1 ? (uint32_t)nstructures : 1;
     return 0;
+}
+
+void ipi_dec_set_shared(ipi_dec *d)
+{
+    d->shared = true;
 }
 
 static size_t smaller(size_t a, size_t b)
@@ -144,7 +164,7 @@ static int header(ipi_dec *d, input *in, ipi_event *ev)
         return refuse_word(d, "which a driver says: it is a driver itself, not a server");
     d->have = 0;
     d->nstructures = d->batch;
-    d->stage = w->stage;
+    d->stage = w->stage == AT_POSDATA_HEAD && d->shared ? AT_SHARED_HEAD : w->stage;
     ev->kind = w->kind;
     return w->stage == AT_HEADER ? EVENT : GO_ON;
 }
@@ -195,6 +215,14 @@ static bool natoms_allowed(ipi_dec *d, int32_t natoms)
     return false;
 }
 
+static int report_posdata(const ipi_dec *d, ipi_event *ev, int32_t natoms)
+{
+    ev->kind = IPI_POSDATA;
+    ev->posdata.natoms = (uint32_t)natoms;
+    ev->posdata.nstructures = d->nstructures;
+    return EVENT;
+}
+
 static int posdata_head(ipi_dec *d, input *in, ipi_event *ev)
 {
     size_t before = d->nstructures > 1 ? 0 : PAIR_BYTES;
@@ -208,10 +236,7 @@ static int posdata_head(ipi_dec *d, input *in, ipi_event *ev)
     d->done = 0;
     d->total = (size_t)3 * (size_t)natoms * d->nstructures;
     d->stage = AT_CELL;
-    ev->kind = IPI_POSDATA;
-    ev->posdata.natoms = (uint32_t)natoms;
-    ev->posdata.nstructures = d->nstructures;
-    return EVENT;
+    return report_posdata(d, ev, natoms);
 }
 
 /* The inverse is dropped: i-PI sends it by rows and ASE by columns. */
@@ -254,6 +279,93 @@ static int positions(ipi_dec *d, input *in, ipi_event *ev)
     return report_positions(d, ev, d->scratch, 1);
 }
 
+size_t ipi_dec_direct(const ipi_dec *d, size_t *byte_offset)
+{
+    if (d->stage != AT_POSITIONS || d->done == d->total)
+        return 0;
+    *byte_offset = d->done * sizeof(double) + d->have;
+    return d->total * sizeof(double) - *byte_offset;
+}
+
+int ipi_dec_took(ipi_dec *d, void *array, size_t n, ipi_event *ev)
+{
+    size_t offset, most = ipi_dec_direct(d, &offset);
+    if (d->stage == AT_BROKEN)
+        return BROKEN;
+    if (n > most) {
+        snprintf(d->error, sizeof d->error, "%zu bytes of positions were taken where %zu were to come", n, most);
+        return broken(d);
+    }
+    if (n == 0)
+        return MORE;
+    unsigned char *first = (unsigned char *)array + d->done * sizeof(double);
+    size_t have = d->have + n, whole = have / sizeof(double);
+    memcpy(first, d->scratch, d->have);
+    d->have = have % sizeof(double);
+    memcpy(d->scratch, first + whole * sizeof(double), d->have);
+    return whole > 0 ? report_positions(d, ev, NULL, whole) : MORE;
+}
+
+static bool segments_fit(ipi_dec *d, uint32_t natoms)
+{
+    if (d->segment < IPI_SEGMENTS || (natoms == d->segment_atoms && d->nstructures == d->segment_structures))
+        return true;
+    snprintf(d->error, sizeof d->error, "the peer announced %u x %u atoms; its shared memory was made for %u x %u",
+             (unsigned)d->nstructures, (unsigned)natoms, (unsigned)d->segment_structures, (unsigned)d->segment_atoms);
+    return false;
+}
+
+static int shared_head(ipi_dec *d, input *in, ipi_event *ev)
+{
+    if (!gather(d, in, d->scratch, sizeof(int32_t)))
+        return MORE;
+    int32_t natoms = int32_at(d->scratch);
+    if (!natoms_allowed(d, natoms) || !segments_fit(d, (uint32_t)natoms))
+        return broken(d);
+    d->have = 0;
+    d->segment_atoms = (uint32_t)natoms;
+    d->segment_structures = d->nstructures;
+    d->stage = AT_NAME_HEAD;
+    return report_posdata(d, ev, natoms);
+}
+
+/* Also where all names are known: then the message is at its end. */
+static int name_head(ipi_dec *d, input *in, ipi_event *ev)
+{
+    if (d->segment == IPI_SEGMENTS) {
+        d->stage = AT_HEADER;
+        ev->kind = IPI_POSDATA_END;
+        return EVENT;
+    }
+    if (!gather(d, in, d->scratch, sizeof(int32_t)))
+        return MORE;
+    int32_t nname = int32_at(d->scratch);
+    if (nname < 1 || nname > IPI_SEGMENT_NAME) {
+        snprintf(d->error, sizeof d->error,
+                 "the peer announced a name of %d bytes for its shared memory; 1 to %d are allowed", (int)nname,
+                 IPI_SEGMENT_NAME);
+        return broken(d);
+    }
+    d->ntext = (uint32_t)nname;
+    d->have = 0;
+    d->stage = AT_NAME;
+    return GO_ON;
+}
+
+static int name(ipi_dec *d, input *in, ipi_event *ev)
+{
+    if (!gather(d, in, d->text, d->ntext))
+        return MORE;
+    d->text[d->ntext] = '\0';
+    d->have = 0;
+    d->stage = AT_NAME_HEAD;
+    ev->kind = IPI_SEGMENT;
+    ev->segment.which = (ipi_segment)d->segment++;
+    ev->segment.nname = d->ntext;
+    ev->segment.name = d->text;
+    return EVENT;
+}
+
 static int stay_broken(ipi_dec *d, input *in, ipi_event *ev)
 {
     (void)in;
@@ -269,8 +381,16 @@ bool ipi_dec_idle(const ipi_dec *d)
 int ipi_feed(ipi_dec *d, const unsigned char *p, size_t n, size_t *used, ipi_event *ev)
 {
     static step *const steps[] = {
-        [AT_HEADER] = header, [AT_INIT_HEAD] = init_head, [AT_INIT_TEXT] = init_text, [AT_POSDATA_HEAD] = posdata_head,
-        [AT_CELL] = cell,     [AT_POSITIONS] = positions, [AT_BROKEN] = stay_broken,
+        [AT_HEADER] = header,
+        [AT_INIT_HEAD] = init_head,
+        [AT_INIT_TEXT] = init_text,
+        [AT_POSDATA_HEAD] = posdata_head,
+        [AT_CELL] = cell,
+        [AT_POSITIONS] = positions,
+        [AT_SHARED_HEAD] = shared_head,
+        [AT_NAME_HEAD] = name_head,
+        [AT_NAME] = name,
+        [AT_BROKEN] = stay_broken,
     };
     input in = {p, n};
     int rc;

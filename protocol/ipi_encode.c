@@ -33,17 +33,30 @@ static bool add(size_t *sum, size_t n, size_t each)
     return true;
 }
 
+static bool add_extras(size_t *total, size_t n, const ipi_reply reply[])
+{
+    for (size_t i = 0; i < n; i++)
+        if (reply[i].nextras > INT32_MAX || !add(total, 1, extras_length(&reply[i])))
+            return false;
+    return true;
+}
+
 size_t ipi_forceready_size(uint32_t natoms, size_t n, const ipi_reply reply[])
 {
     size_t total = IPI_HEADER + sizeof(int32_t);
     size_t one = (1 + 9) * sizeof(double) + sizeof(int32_t);
     if (natoms < 1 || natoms > INT32_MAX || n < 1)
         return 0;
-    if (!add(&one, natoms, 3 * sizeof(double)) || !add(&total, n, one))
+    if (!add(&one, natoms, 3 * sizeof(double)) || !add(&total, n, one) || !add_extras(&total, n, reply))
         return 0;
-    for (size_t i = 0; i < n; i++)
-        if (reply[i].nextras > INT32_MAX || !add(&total, 1, extras_length(&reply[i])))
-            return 0;
+    return total;
+}
+
+size_t ipi_forceready_shared_size(size_t n, const ipi_reply reply[])
+{
+    size_t total = IPI_HEADER;
+    if (n < 1 || !add(&total, n, sizeof(int32_t)) || !add_extras(&total, n, reply))
+        return 0;
     return total;
 }
 
@@ -81,4 +94,24 @@ size_t ipi_forceready(unsigned char *out, uint32_t natoms, size_t n, const ipi_r
     for (size_t i = 0; i < n; i++)
         out = put_extras(out, &reply[i]);
     return size;
+}
+
+size_t ipi_forceready_shared(unsigned char *out, size_t n, const ipi_reply reply[])
+{
+    size_t size = ipi_forceready_shared_size(n, reply);
+    if (size == 0)
+        return 0;
+    out = put(out, "FORCEREADY  ", IPI_HEADER);
+    for (size_t i = 0; i < n; i++)
+        out = put_extras(out, &reply[i]);
+    return size;
+}
+
+size_t ipi_error(unsigned char out[IPI_ERROR_MOST], const char *text, size_t n)
+{
+    if (n > IPI_ERROR_TEXT)
+        n = IPI_ERROR_TEXT;
+    unsigned char *end = put(out, "ERROR       ", IPI_HEADER);
+    end = put_int32(end, (uint32_t)n);
+    return (size_t)(put(end, text, n) - out);
 }

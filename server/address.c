@@ -14,7 +14,7 @@ static bool starts(const char *text, const char *with)
 
 bool nf_address_looks(const char *text)
 {
-    return starts(text, "unix:") || starts(text, "tcp:");
+    return starts(text, "unix:") || starts(text, "shm:") || starts(text, "tcp:");
 }
 
 static int parse_local(nf_address *out, const char *name, nf_error *err)
@@ -22,8 +22,8 @@ static int parse_local(nf_address *out, const char *name, nf_error *err)
     int n = snprintf(out->path, sizeof out->path, "%s%s", name[0] == '/' ? "" : ipi_prefix, name);
     if (name[0] == '\0' || n >= (int)sizeof out->path)
         return nf_fail(err, NF_EINVAL,
-                       "the address '%.60s' needs a name of 1 to %zu characters: unix:NAME or unix:/path", out->text,
-                       sizeof out->path - sizeof ipi_prefix);
+                       "the address '%.60s' needs a name of 1 to %zu characters: unix:NAME, unix:/path or shm:NAME",
+                       out->text, sizeof out->path - sizeof ipi_prefix);
     return 0;
 }
 
@@ -62,24 +62,25 @@ static int parse_tcp(nf_address *out, const char *text, nf_error *err)
 int nf_address_parse(nf_address *out, const char *text, nf_error *err)
 {
     *out = (nf_address){.text = text};
-    if (starts(text, "unix:")) {
-        out->local = true;
-        return parse_local(out, text + 5, err);
-    }
+    out->shared = starts(text, "shm:");
+    out->local = out->shared || starts(text, "unix:");
+    if (out->local)
+        return parse_local(out, strchr(text, ':') + 1, err);
     if (starts(text, "tcp:"))
         return parse_tcp(out, text + 4, err);
-    return nf_fail(err, NF_EINVAL, "'%.100s' is no address: unix:NAME, unix:/path or tcp:HOST:PORT", text);
+    return nf_fail(err, NF_EINVAL, "'%.100s' is no address: unix:NAME, unix:/path, shm:NAME or tcp:HOST:PORT", text);
 }
 
-void nf_address_ffsocket(const nf_address *a, char *out, size_t size)
+void nf_address_ffsocket(const nf_address *a, bool exits, char *out, size_t size)
 {
     char place[400];
+    const char *local = a->shared ? "shm" : "unix";
     bool prefixed = a->local && starts(a->path, ipi_prefix);
     if (a->local)
         snprintf(place, sizeof place, "  <address>%s</address>\n%s", prefixed ? a->path + strlen(ipi_prefix) : a->path,
                  prefixed ? "" : "  <!-- start i-PI with -S '' so that the address is the whole path -->\n");
     else
         snprintf(place, sizeof place, "  <address>%s</address>\n  <port>%s</port>\n", a->host, a->port);
-    snprintf(out, size, "<ffsocket name='nearfar' mode='%s' pbc='false'>\n%s  <latency>1e-4</latency>\n</ffsocket>\n",
-             a->local ? "unix" : "inet", place);
+    snprintf(out, size, "<ffsocket name='nearfar' mode='%s' pbc='false'>\n%s  <latency>1e-4</latency>\n%s</ffsocket>\n",
+             a->local ? local : "inet", place, exits ? "  <exit_on_disconnect>True</exit_on_disconnect>\n" : "");
 }

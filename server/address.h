@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * address.h - where a driver listens: unix:NAME, unix:/path, tcp:HOST:PORT.
+ * address.h - where a driver listens: unix:NAME, unix:/path, tcp:HOST:PORT; shm:NAME and shm:/path are unix sockets too,
+ * beside which the numbers go through shared memory.
  */
 #ifndef NF_SERVER_ADDRESS_H
 #define NF_SERVER_ADDRESS_H
@@ -15,6 +16,7 @@ enum { NF_ADDRESS_MOST = 8 };
 typedef struct {
     const char *text;                            /* as given; borrowed */
     bool local;                                  /* unix socket */
+    bool shared;                                 /* local, with i-PI's mode='shm' */
     char path[108];                              /* local: of the socket */
     char host[256], port[16];                    /* else */
     int nto;                                     /* else: what the host resolves to, */
@@ -25,7 +27,7 @@ typedef struct {
 bool nf_address_looks(const char *text);
 /** Parses, and resolves a host. NF_EINVAL says what is wrong. */
 int nf_address_parse(nf_address *out, const char *text, nf_error *err);
-/** Writes the <ffsocket> block for i-PI's input to `out` (size bytes). */
-void nf_address_ffsocket(const nf_address *address, char *out, size_t size);
+/** Writes the <ffsocket> block for i-PI's input to `out` (size bytes); `exits`: i-PI ends when a link is closed. */
+void nf_address_ffsocket(const nf_address *address, bool exits, char *out, size_t size);
 
 #endif

@@ -8,51 +8,103 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RETRY_MS = 100 };
+#include "base/mem.h"
+#include "server/server.h"
 
 static void end(nf_link *link, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static void try_connect(nf_link *link);
 static void process(nf_link *link);
 static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
 
 /* ---- the end ---- */
 
-static void close_timer(nf_link *link)
-{
-    if (!uv_is_closing((uv_handle_t *)&link->retry))
-        uv_close((uv_handle_t *)&link->retry, NULL);
-}
-
 static void on_closed(uv_handle_t *handle)
 {
-    close_timer(handle->data);
+    nf_link *link = handle->data;
+    link->nhandles--;
+    nf_server_settle(link->server, link);
+}
+
+/* Why the link closes, for a peer that asked to be told; if it does not read, it is not told. */
+static void send_error(nf_link *link, const char *text)
+{
+    unsigned char out[IPI_ERROR_MOST];
+    size_t n = ipi_error(out, text, strlen(text));
+    uv_buf_t buf = uv_buf_init((char *)out, (unsigned)n);
+    if (link->errors && !link->writing)
+        uv_try_write(&link->socket.stream, &buf, 1);
+}
+
+/* Closes the link; text NULL is a regular end. */
+static void close_with(nf_link *link, int code, const char *text)
+{
+    if (link->state == NF_LINK_CLOSED)
+        return;
+    if (text != NULL && link->open && link->state != NF_LINK_CONNECTING)
+        send_error(link, text);
+    link->state = NF_LINK_CLOSED;
+    if (link->open)
+        uv_close(&link->socket.handle, on_closed);
+    uv_close((uv_handle_t *)&link->retry, on_closed);
+    link->open = false;
+    nf_shm_close(&link->shm);
+    nf_server_closed(link->server, link, code, text);
+}
+
+static void close_with_list(nf_link *link, int code, const char *fmt, va_list ap)
+{
+    char text[240];
+    vsnprintf(text, sizeof text, fmt, ap);
+    close_with(link, code, text);
 }
 
 /* Closes the link; fmt NULL is a regular end. */
 static void end(nf_link *link, int code, const char *fmt, ...)
 {
-    char text[240];
-    if (link->state == NF_LINK_CLOSED)
-        return;
-    if (fmt != NULL) {
-        va_list ap;
-        va_start(ap, fmt);
-        vsnprintf(text, sizeof text, fmt, ap);
-        va_end(ap);
-    }
-    link->state = NF_LINK_CLOSED;
-    if (link->open)
-        uv_close(&link->socket.handle, on_closed);
+    va_list ap;
+    va_start(ap, fmt);
+    if (fmt == NULL)
+        close_with(link, 0, NULL);
     else
-        close_timer(link);
-    link->open = false;
-    nf_server_closed(link->server, link, code, fmt == NULL ? NULL : text);
+        close_with_list(link, code, fmt, ap);
+    va_end(ap);
+}
+
+void nf_link_fail(nf_link *link, int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    close_with_list(link, code, fmt, ap);
+    va_end(ap);
 }
 
 void nf_link_close(nf_link *link)
 {
-    end(link, 0, NULL);
+    close_with(link, 0, NULL);
+}
+
+void nf_link_finish(nf_link *link)
+{
+    if (link->state == NF_LINK_BUSY || link->state == NF_LINK_HAVE_DATA || link->writing)
+        link->finishing = true;
+    else
+        nf_link_close(link);
+}
+
+const char *nf_link_state_name(nf_link_state state)
+{
+    static const char *const names[NF_LINK_NSTATES] = {"connecting", "idle",      "idle",  "receiving",
+                                                       "computing",  "have data", "closed"};
+    return names[state];
+}
+
+void nf_link_free(nf_link *link)
+{
+    if (link == NULL)
+        return;
+    nf_request_free(&link->request);
+    nf_link_options_free(link->options);
+    nf_free(link);
 }
 
 /* ---- sending ---- */
@@ -66,48 +118,94 @@ static void send_word(nf_link *link, ipi_word word)
         end(link, NF_EIO, "the driver does not read what it asks for");
 }
 
+/* The forces have left. */
+static void sent(nf_link *link)
+{
+    link->writing = false;
+    nf_meter_answered(&link->meter, nf_server_clock(), link->request.nstructures);
+    for (; link->ready_owed > 0 && link->state != NF_LINK_CLOSED; link->ready_owed--)
+        send_word(link, IPI_READY);
+    if (link->finishing)
+        nf_link_close(link);
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     nf_link *link = write->data;
-    link->writing = false;
     if (link->state == NF_LINK_CLOSED)
         return;
     if (status < 0) {
         end(link, NF_EIO, "cannot send the forces: %s", uv_strerror(status));
         return;
     }
-    for (; link->ready_owed > 0 && link->state != NF_LINK_CLOSED; link->ready_owed--)
-        send_word(link, IPI_READY);
+    sent(link);
     process(link);
 }
 
+/* At once what the socket takes, the rest when it takes more. */
 static void send_forces(nf_link *link)
 {
+    nf_error err;
+    int bad = link->request.shared ? nf_request_write(&link->request, &link->shm, &err) : 0;
+    if (bad != 0) {
+        end(link, bad, "%s", err.msg);
+        return;
+    }
     uv_buf_t buf = {.base = (char *)link->request.reply, .len = link->request.nreply};
-    link->write.data = link;
-    link->writing = true;
     link->force_wanted = false;
     link->state = NF_LINK_READY;
-    int rc = uv_write(&link->write, &link->socket.stream, &buf, 1, on_written);
+    int n = uv_try_write(&link->socket.stream, &buf, 1);
+    if (n == (int)buf.len) {
+        sent(link);
+        return;
+    }
+    if (n > 0) {
+        buf.base += n;
+        buf.len -= (size_t)n;
+    }
+    link->write.data = link;
+    link->writing = true;
+    int rc = n < 0 && n != UV_EAGAIN ? n : uv_write(&link->write, &link->socket.stream, &buf, 1, on_written);
     if (rc < 0) {
         link->writing = false;
         end(link, NF_EIO, "cannot send the forces: %s", uv_strerror(rc));
     }
 }
 
-void nf_link_result(nf_link *link)
+/* What people see of the last answer. */
+static void note_result(nf_link *link)
 {
-    if (link->state == NF_LINK_CLOSED)
-        return;
+    const nf_request *r = &link->request;
+    const nf_result *last = &r->results[r->njobs - 1];
+    link->energy = last->energy;
+    link->energy_std = last->energy_std;
+    link->nextrapolated = last->nextrapolated;
+}
+
+static void take_result(nf_link *link)
+{
+    nf_request_release(&link->request);
+    link->server->nstructures += link->request.njobs;
     if (link->request.code != 0) {
+        nf_place_stop_driver(link->place);
         end(link, link->request.code, "%s", link->request.err.msg);
         return;
     }
+    note_result(link);
     link->state = NF_LINK_HAVE_DATA;
     for (; link->status_held > 0 && link->state != NF_LINK_CLOSED; link->status_held--)
         send_word(link, IPI_HAVEDATA);
     if (link->state == NF_LINK_HAVE_DATA && link->force_wanted)
         send_forces(link);
+}
+
+void nf_link_result(nf_link *link)
+{
+    if (link->state == NF_LINK_CLOSED) {
+        nf_request_release(&link->request);
+        return;
+    }
+    take_result(link);
     process(link);
 }
 
@@ -157,7 +255,7 @@ static bool same_species(const nf_link_options *a, const nf_link_options *b)
 
 static bool have_species(nf_link *link)
 {
-    if (link->options->natoms == 0)
+    if (link->options->natoms == 0 && !nf_service_any_species(link->options->service))
         end(link, NF_EINVAL,
             "the elements are not known: give --species FILE|LIST to nearfar, or <parameters> { species : O H H * 64 } "
             "to <ffsocket>, with your own list");
@@ -167,10 +265,13 @@ static bool have_species(nf_link *link)
 /* Once a link: a peer may send INIT as often as it likes. */
 static void say_options(nf_link *link)
 {
-    const nf_link_options *o = link->options, *before = nf_server_defaults(link->server);
+    const nf_link_options *o = link->options, *before = link->place->defaults;
     if (link->extra || link->said_options)
         return;
     link->said_options = true;
+    if (o->service != before->service)
+        nf_server_log(link->server, NF_LOG_INFO, "link %d: INIT asks for model %s", link->number,
+                      o->service->options->name);
     if (o->own != NULL)
         nf_server_log(link->server, NF_LOG_INFO, "link %d: INIT names %zu atoms", link->number, o->natoms);
     if (o->extras != before->extras)
@@ -182,7 +283,7 @@ static void say_options(nf_link *link)
 
 static void take_options(nf_link *link, nf_link_options *options)
 {
-    link->judged = link->judged && same_species(link->options, options);
+    link->judged = link->judged && same_species(link->options, options) && link->options->service == options->service;
     nf_link_options_free(link->options);
     link->options = options;
     say_options(link);
@@ -192,13 +293,15 @@ static void take_options(nf_link *link, nf_link_options *options)
 
 static void take_init(nf_link *link, const ipi_event *ev)
 {
-    nf_link_origin origin = {.model = nf_server_options(link->server)->model,
-                             .local = link->address->local,
+    nf_link_origin origin = {.nservices = link->server->options->nservices,
+                             .services = link->server->services,
+                             .local = link->place->options->address.local,
                              .unknown = on_unknown_key,
                              .ctx = link};
     nf_link_options *options;
     nf_error err;
-    int rc = nf_link_options_read(&options, nf_server_defaults(link->server), ev->init.text, &origin, &err);
+    link->errors = nf_link_wants_errors(ev->init.text);
+    int rc = nf_link_options_read(&options, link->place->defaults, ev->init.text, &origin, &err);
     if (rc < 0) {
         end(link, rc, "%s", err.msg);
         return;
@@ -209,19 +312,48 @@ static void take_init(nf_link *link, const ipi_event *ev)
         link->state = NF_LINK_READY;
 }
 
+/* A link that joins others in the middle of a run may begin with a structure as wild as the run is: that the driver's list
+ * of species is right is known from the answers that the others gave. */
+static bool known_from_others(const nf_link *link)
+{
+    for (const nf_link *other = link->server->links; other != NULL; other = other->next)
+        if (other != link && other->place == link->place && !other->accepted && other->state != NF_LINK_CLOSED &&
+            other->judged && other->meter.steps > 0 && other->options->service == link->options->service &&
+            same_species(other->options, link->options))
+            return true;
+    return false;
+}
+
 static void begin_structures(nf_link *link, uint32_t nstructures)
 {
-    bool judge = !link->judged && !nf_server_options(link->server)->trust_species;
+    bool judge = !link->judged && !link->place->options->trust_species && !known_from_others(link);
     nf_request_begin(&link->request, link->options, nstructures, judge);
     link->judged = true;
     link->state = NF_LINK_FILLING;
 }
 
+/* A model to which all elements are one takes as many atoms as come first. */
+static bool have_number(nf_link *link, size_t natoms)
+{
+    nf_error err;
+    nf_link_options *any;
+    if (link->options->natoms != 0)
+        return true;
+    int rc = nf_link_options_any(&any, link->options, natoms, &err);
+    if (rc != 0) {
+        end(link, rc, "%s", err.msg);
+        return false;
+    }
+    nf_link_options_free(link->options);
+    link->options = any;
+    return true;
+}
+
 static void take_posdata(nf_link *link, const ipi_event *ev)
 {
-    const nf_link_options *o = link->options;
-    if (!have_species(link))
+    if (!have_species(link) || !have_number(link, ev->posdata.natoms))
         return;
+    const nf_link_options *o = link->options;
     if (ev->posdata.natoms != o->natoms) {
         end(link, NF_EINVAL, "the driver sends %u atoms, %s %zu", ev->posdata.natoms,
             o->own != NULL ? "species in its INIT has" : "--species has", o->natoms);
@@ -253,17 +385,35 @@ static void take_positions(nf_link *link, const ipi_event *ev)
         end(link, rc, "%s", err.msg);
 }
 
+static void take_segment(nf_link *link, const ipi_event *ev)
+{
+    nf_error err;
+    uv_os_fd_t fd;
+    uid_t owner = uv_fileno(&link->socket.handle, &fd) == 0 ? nf_shm_peer(fd) : (uid_t)-1;
+    if (ev->segment.which == 0)
+        nf_shm_begin(&link->shm, link->request.natoms, link->request.nstructures);
+    int rc = nf_shm_open(&link->shm, ev->segment.which, ev->segment.name, ev->segment.nname, owner, &err);
+    if (rc != 0)
+        end(link, rc, "%s", err.msg);
+}
+
 static void queue_job(nf_link *link, const ipi_event *ev)
 {
     nf_error err;
     (void)ev;
-    int rc = nf_request_complete(&link->request, nf_server_options(link->server), nf_server_calc(link->server), &err);
+    int rc = link->place->options->address.shared ? nf_request_read(&link->request, &link->shm, &err) : 0;
+    if (rc == 0)
+        rc = nf_request_complete(&link->request, &err);
     if (rc != 0) {
         end(link, rc, "%s", err.msg);
         return;
     }
+    nf_meter_begin(&link->meter, nf_server_clock());
     link->state = NF_LINK_BUSY;
-    nf_server_ready(link->server, link);
+    if (nf_request_evaluate_now(&link->request))
+        take_result(link);
+    else
+        nf_server_ready(link->server, link);
 }
 
 static void reply_when_done(nf_link *link, const ipi_event *ev)
@@ -304,7 +454,10 @@ static action *const rules[NF_LINK_NSTATES][IPI_EXIT + 1] = {
                        [IPI_POSDATA] = take_posdata,
                        [IPI_GETFORCE] = no_structure,
                        [IPI_EXIT] = leave},
-    [NF_LINK_FILLING] = {[IPI_CELL] = take_cell, [IPI_POSITIONS] = take_positions, [IPI_POSDATA_END] = queue_job},
+    [NF_LINK_FILLING] = {[IPI_CELL] = take_cell,
+                         [IPI_POSITIONS] = take_positions,
+                         [IPI_SEGMENT] = take_segment,
+                         [IPI_POSDATA_END] = queue_job},
     [NF_LINK_BUSY] = {[IPI_STATUS] = hold_status,
                       [IPI_INIT] = take_init,
                       [IPI_POSDATA] = take_posdata,
@@ -356,6 +509,13 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     (void)suggested;
     assert(link->begin == link->end);
     link->begin = link->end = 0;
+    size_t offset, direct = ipi_dec_direct(&link->decoder, &offset);
+    if (link->state == NF_LINK_FILLING && direct > 0) {
+        size_t room = direct < offset + NF_LINK_BUFFER ? direct : offset + NF_LINK_BUFFER; /* twice what came */
+        char *array = (char *)nf_request_room(&link->request, offset + room, NULL);
+        *buf = array == NULL ? uv_buf_init(NULL, 0) : uv_buf_init(array + offset, (unsigned)room);
+        return;
+    }
     *buf = uv_buf_init((char *)link->buffer, NF_LINK_BUFFER);
 }
 
@@ -365,7 +525,7 @@ static void acknowledge_at_once(nf_link *link)
 #if defined TCP_QUICKACK
     uv_os_fd_t fd;
     int on = 1;
-    if (!link->address->local && uv_fileno(&link->socket.handle, &fd) == 0)
+    if (link->socket.handle.type == UV_TCP && uv_fileno(&link->socket.handle, &fd) == 0)
         setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 #else
     (void)link;
@@ -385,109 +545,31 @@ static void on_hangup(nf_link *link, int status)
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     nf_link *link = stream->data;
-    (void)buf;
     if (n < 0) {
         on_hangup(link, (int)n);
         return;
     }
     acknowledge_at_once(link);
     link->heard = link->heard || n > 0;
-    link->end += (size_t)n;
+    if (n > 0 && buf->base != (char *)link->buffer) {
+        ipi_event ev;
+        int rc = ipi_dec_took(&link->decoder, link->request.pos, (size_t)n, &ev);
+        if (rc > 0)
+            act(link, &ev);
+    } else {
+        link->end += (size_t)n;
+    }
     process(link);
 }
 
-/* ---- connecting ---- */
-
-static void on_retry(uv_timer_t *timer)
+void nf_link_opened(nf_link *link)
 {
-    try_connect(timer->data);
-}
-
-static void on_closed_retry(uv_handle_t *handle)
-{
-    nf_link *link = handle->data;
-    if (link->state != NF_LINK_CLOSED)
-        uv_timer_start(&link->retry, on_retry, RETRY_MS, 0);
-    else
-        close_timer(link);
-}
-
-/* Not there yet, or reachable by another of the addresses that the host resolves to. */
-static bool comes_later(const nf_link *link, int status)
-{
-    bool elsewhere = status == UV_EADDRNOTAVAIL || status == UV_ENETUNREACH || status == UV_EHOSTUNREACH ||
-                     status == UV_EAFNOSUPPORT;
-    return status == UV_ENOENT || status == UV_ECONNREFUSED || status == UV_EAGAIN || status == UV_ETIMEDOUT ||
-           (elsewhere && link->address->nto > 1);
-}
-
-static void not_connected(nf_link *link, int status)
-{
-    uint64_t now = uv_now(nf_server_loop(link->server));
-    const nf_run_options *o = nf_server_options(link->server);
-    if (!comes_later(link, status))
-        end(link, NF_EIO, "cannot connect to %s: %s", link->address->text, uv_strerror(status));
-    else if (now >= link->deadline || (link->extra && link->attempts >= link->address->nto))
-        end(link, NF_EIO, "no driver listened at %s within %g s (%s): start it, or wait longer with --wait",
-            link->address->text, o->wait, uv_strerror(status));
-    if (link->state == NF_LINK_CLOSED)
-        return;
-    if (!link->said_waiting)
-        nf_server_log(link->server, NF_LOG_INFO, "waiting up to %g s for a driver at %s", o->wait, link->address->text);
-    link->said_waiting = true;
-    link->open = false;
-    uv_close(&link->socket.handle, on_closed_retry);
-}
-
-static void on_connected(uv_connect_t *connect, int status)
-{
-    nf_link *link = connect->data;
-    if (link->state == NF_LINK_CLOSED)
-        return;
-    if (status < 0) {
-        not_connected(link, status);
-        return;
-    }
-    if (!link->address->local)
-        uv_tcp_nodelay(&link->socket.tcp, 1);
-    if (!link->extra)
-        nf_server_log(link->server, NF_LOG_INFO, "link %d: connected to %s", link->number, link->address->text);
+    static const ipi_limits limits = {INT32_MAX, NF_LINK_BATCH_MOST, IPI_INIT_MAX};
+    ipi_dec_init(&link->decoder, &limits);
+    if (link->place->options->address.shared)
+        ipi_dec_set_shared(&link->decoder);
     link->state = NF_LINK_WANT_INIT;
     int rc = uv_read_start(&link->socket.stream, allocate, on_read);
     if (rc < 0)
-        end(link, NF_EIO, "cannot read from %s: %s", link->address->text, uv_strerror(rc));
-}
-
-static const struct sockaddr *next_resolved(nf_link *link)
-{
-    return (const struct sockaddr *)&link->address->to[link->attempts++ % link->address->nto];
-}
-
-static void try_connect(nf_link *link)
-{
-    uv_loop_t *loop = nf_server_loop(link->server);
-    int rc = link->address->local ? uv_pipe_init(loop, &link->socket.pipe, 0) : uv_tcp_init(loop, &link->socket.tcp);
-    if (rc < 0) {
-        end(link, NF_EIO, "cannot make a socket: %s", uv_strerror(rc));
-        return;
-    }
-    link->open = true;
-    link->socket.handle.data = link;
-    link->connect.data = link;
-    if (link->address->local)
-        uv_pipe_connect(&link->connect, &link->socket.pipe, link->address->path, on_connected);
-    else if ((rc = uv_tcp_connect(&link->connect, &link->socket.tcp, next_resolved(link), on_connected)) < 0)
-        not_connected(link, rc);
-}
-
-void nf_link_start(nf_link *link, uint64_t deadline_ms)
-{
-    static const ipi_limits limits = {INT32_MAX, NF_LINK_BATCH_MOST, IPI_INIT_MAX};
-    link->options = nf_link_options_ref(nf_server_defaults(link->server));
-    ipi_dec_init(&link->decoder, &limits);
-    link->state = NF_LINK_CONNECTING;
-    link->deadline = deadline_ms;
-    uv_timer_init(nf_server_loop(link->server), &link->retry);
-    link->retry.data = link;
-    try_connect(link);
+        end(link, NF_EIO, "cannot read from %s: %s", link->place->options->address.text, uv_strerror(rc));
 }

@@ -7,16 +7,21 @@
  * The first STATUS is answered NEEDINIT, because only then do drivers send INIT (parameters, batch_size); structures
  * may come without one. In BUSY, STATUS and GETFORCE wait for the result; what comes after a second POSDATA stays
  * unread until the request is back and its reply is out.
+ *
+ * Who called whom is forgotten once a link is open: connect.c makes links that call a driver and links that a client
+ * has called. A closed link is freed when its handles and its request have come back.
  */
 #ifndef NF_SERVER_LINK_H
 #define NF_SERVER_LINK_H
 
 #include <uv.h>
 
+#include "server/meter.h"
 #include "server/replicas.h"
 #include "server/request.h"
 
 struct nf_server;
+struct nf_place;
 
 typedef enum {
     NF_LINK_CONNECTING,
@@ -29,19 +34,25 @@ typedef enum {
     NF_LINK_NSTATES
 } nf_link_state;
 
-enum { NF_LINK_BUFFER = 1 << 18 };
+enum { NF_LINK_BUFFER = 1 << 16 };
 
 typedef struct nf_link {
     struct nf_server *server;
-    const nf_address *address;
-    int number; /* in messages, from 1 */
-    bool extra; /* opened in the hope that the driver takes it: its failure is none */
+    struct nf_place *place;
+    struct nf_link *next; /* of the server's */
+    int number;           /* in messages, from 1 */
+    bool extra;           /* opened in the hope that the driver takes it: its failure is none */
+    bool accepted;        /* the peer has called us */
     nf_link_state state;
-    bool open;                /* the handle is initialised and not closing */
+    int nhandles;             /* of libuv, that are not closed yet */
+    bool open;                /* the socket's handle is initialised and not closing */
+    bool away;                /* the request is with the compute side */
     bool heard;               /* the driver has sent something */
     bool ipi;                 /* it sent an INIT as i-PI does: it takes more links */
     bool used;                /* it has sent a structure */
     bool judged;              /* a structure with these species has been */
+    bool errors;              /* the peer wants to be told why its link is closed */
+    bool finishing;           /* closes once the answer that is owed has left */
     nf_link_options *options; /* of what comes next */
     nf_replicas replicas;
     bool force_wanted, writing, paused;
@@ -57,34 +68,32 @@ typedef struct nf_link {
     uv_timer_t retry;
     uv_connect_t connect;
     uv_write_t write;
-    uint64_t deadline; /* for the connection, ms of the loop's clock */
-    bool said_waiting, said_options;
+    uint64_t deadline; /* for the connection, ms of the loop's clock; UINT64_MAX: none */
+    bool said_options;
     int attempts; /* to connect */
+    nf_meter meter;
+    double energy, energy_std; /* eV, of the structure answered last */
+    long nextrapolated;
     ipi_dec decoder;
     nf_request request;
+    nf_shm shm;
     size_t begin, end; /* of what was read and not yet decoded */
     unsigned char buffer[NF_LINK_BUFFER];
 } nf_link;
 
-/** Begins to connect, until deadline_ms if the driver is not there yet. */
-void nf_link_start(nf_link *link, uint64_t deadline_ms);
+/** The socket is connected: begins to listen to the driver. */
+void nf_link_opened(nf_link *link);
 /** The request is back from the schedule. */
 void nf_link_result(nf_link *link);
 /** Closes without an error. */
 void nf_link_close(nf_link *link);
-
-/* What a link tells its server (run.c). */
-void nf_server_log(struct nf_server *server, int level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-const nf_run_options *nf_server_options(struct nf_server *server);
-uv_loop_t *nf_server_loop(struct nf_server *server);
-nf_calc *nf_server_calc(struct nf_server *server);
-/** What holds where no INIT says otherwise. */
-nf_link_options *nf_server_defaults(struct nf_server *server);
-/** INIT has a key that nobody knows; `meant`: NULL or what it looks like. */
-void nf_server_unknown_key(struct nf_server *server, const char *key, const char *meant);
-/** The structures of link->request are complete. */
-void nf_server_ready(struct nf_server *server, nf_link *link);
-/** The link is closed; code and text are 0 and NULL after a regular end. */
-void nf_server_closed(struct nf_server *server, nf_link *link, int code, const char *text);
+/** Closes with one. */
+void nf_link_fail(nf_link *link, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/** Closes as soon as no answer is owed: now, or when the one being made has left. */
+void nf_link_finish(nf_link *link);
+/** For people: "computing". */
+const char *nf_link_state_name(nf_link_state state);
+/** Frees what a link holds, and itself. */
+void nf_link_free(nf_link *link);
 
 #endif

@@ -45,8 +45,26 @@ static int parse_species(nf_link_options *o, const char *value, const nf_link_or
     o->species = o->own;
     if (rc == NF_ELIMIT || o->natoms > NF_LINK_ATOMS_MOST)
         return nf_fail(err, NF_ELIMIT, "more than %d atoms, which only --species gives", NF_LINK_ATOMS_MOST);
-    TRY(rc);
-    return origin->model == NULL ? 0 : nf_link_check_species(origin->model, o->natoms, o->species, err);
+    return rc;
+}
+
+static int parse_model(nf_link_options *o, const char *value, const nf_link_origin *origin, nf_error *err)
+{
+    for (size_t i = 0; i < origin->nservices; i++)
+        if (strcmp(origin->services[i].options->name, value) == 0) {
+            o->service = &origin->services[i];
+            return 0;
+        }
+    return nf_fail(err, NF_EINVAL, "no model of that name is served here");
+}
+
+static int parse_errors(nf_link_options *o, const char *value, const nf_link_origin *origin, nf_error *err)
+{
+    (void)origin;
+    o->errors = strcmp(value, "true") == 0;
+    if (!o->errors && strcmp(value, "false") != 0)
+        return nf_fail(err, NF_EFORMAT, "neither true nor false");
+    return 0;
 }
 
 static int parse_extras(nf_link_options *o, const char *value, const nf_link_origin *origin, nf_error *err)
@@ -92,6 +110,8 @@ static const struct key {
     {"charge", parse_charge, "of the whole system, in e; 0 for a model without charges"},
     {"part", parse_part, "reserved for models with parts"},
     {"species", parse_species, "a list as O H H * 64 without commas, or a file (unix sockets only)"},
+    {"model", parse_model, "name of one of the models that are served"},
+    {"errors", parse_errors, "true: say ERROR with the reason before a link is closed"},
 };
 
 enum { NKEYS = sizeof keys / sizeof *keys };
@@ -100,15 +120,6 @@ const char *nf_link_options_key(size_t i, const char **help)
 {
     *help = i < NKEYS ? keys[i].help : NULL;
     return i < NKEYS ? keys[i].name : NULL;
-}
-
-int nf_link_check_species(const nf_model *model, size_t natoms, const int *species, nf_error *err)
-{
-    for (size_t i = 0; i < natoms; i++)
-        if (nf_model_nfeatures(model, species[i]) == 0)
-            return nf_fail(err, NF_EINVAL, "atom %zu is %s, which the model does not know", i + 1,
-                           nf_element_symbol(species[i]));
-    return 0;
 }
 
 /* ---- items ---- */
@@ -224,9 +235,10 @@ static int split_json(items *all, const char *text, nf_error *err)
     const char *key;
     json_t *value, *root = json_loads(text, 0, &why);
     int rc = 0;
-    if (root == NULL)
-        return nf_fail(err, NF_EFORMAT, "the driver's INIT begins as JSON, but is none: %s",
-                       nf_excerpt_of(why.text, strlen(why.text)).text);
+    if (root == NULL) { /* any text will do as an INIT: what it says is left aside */
+        report_unknown(all->origin, text, strlen(text));
+        return 0;
+    }
     json_object_foreach(root, key, value)
     {
         if (rc == 0)
@@ -278,11 +290,39 @@ static nf_link_options *copy_of(const nf_link_options *o)
     return copy;
 }
 
-int nf_link_options_new(nf_link_options **out, const nf_run_options *run, nf_error *err)
+int nf_link_options_new(nf_link_options **out, const nf_place_options *place, nf_service *service, nf_error *err)
 {
-    const nf_link_options o = {.extras = run->extras, .natoms = run->natoms, .species = run->species, .batch = 1};
+    nf_link_options o = {
+        .service = service, .extras = place->extras, .natoms = place->natoms, .species = place->species, .batch = 1};
+    memcpy(o.pbc, place->pbc, sizeof o.pbc);
     *out = copy_of(&o);
     return *out != NULL ? 0 : nf_fail_memory(err, "the options of a link");
+}
+
+int nf_link_options_any(nf_link_options **out, const nf_link_options *options, size_t natoms, nf_error *err)
+{
+    int *species = nf_calloc(natoms, sizeof *species);
+    nf_link_options *o = species == NULL ? NULL : copy_of(options);
+    if (o == NULL) {
+        nf_free(species);
+        return nf_fail_memory(err, "the options of a link");
+    }
+    for (size_t i = 0; i < natoms; i++)
+        species[i] = 1;
+    o->natoms = natoms;
+    o->species = o->own = species;
+    *out = o;
+    return 0;
+}
+
+/* The elements of the command line too: an INIT may have chosen another model. */
+static int check_elements(const nf_link_options *o, nf_error *err)
+{
+    if (o->service == NULL || o->natoms == 0)
+        return 0;
+    nf_error why;
+    int rc = nf_service_check_species(o->service->now->model, o->natoms, o->species, &why);
+    return rc == 0 ? 0 : nf_fail(err, rc, "species in the driver's INIT: %s", why.msg);
 }
 
 static int read_items(nf_link_options **out, const nf_link_options *defaults, const items *all, nf_error *err)
@@ -292,6 +332,8 @@ static int read_items(nf_link_options **out, const nf_link_options *defaults, co
     if (o == NULL)
         return nf_fail_memory(err, "the options of a link");
     int rc = parse_items(o, all, &why);
+    if (rc == 0)
+        rc = check_elements(o, &why);
     if (rc < 0) {
         nf_link_options_free(o);
         return nf_fail(err, rc, "%s", why.msg);
@@ -311,6 +353,14 @@ int nf_link_options_read(nf_link_options **out, nf_link_options *defaults, const
     for (size_t k = 0; k < NKEYS; k++)
         nf_free(all.value[k]);
     return rc;
+}
+
+bool nf_link_wants_errors(const char *text)
+{
+    json_t *root = *nf_skip_blanks(text) == '{' ? json_loads(text, 0, NULL) : NULL;
+    bool wants = json_is_true(json_object_get(root, "errors"));
+    json_decref(root);
+    return wants;
 }
 
 nf_link_options *nf_link_options_ref(nf_link_options *o)

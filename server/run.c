@@ -7,40 +7,18 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "server/link.h"
-#include "server/schedule.h"
+#include "server/host.h"
+#include "server/server.h"
 
 static const int signal_numbers[2] = {SIGINT, SIGTERM};
 
-enum { MOST_LINKS = 256, MOST_UNKNOWN = 16 };
-
-struct nf_server {
-    const nf_run_options *options;
-    uv_loop_t loop;
-    uv_check_t check;     /* after each poll: what became ready goes out as one list; */
-    uv_prepare_t prepare; /* before it: what became ready since */
-    uv_async_t wake;      /* the compute thread has something */
-    uv_signal_t signals[2];
-    nf_schedule *schedule;
-    nf_request *ready; /* in this turn of the loop */
-    int nlinks, nopen;
-    unsigned long long nstructures; /* evaluated */
-    nf_link *links[MOST_LINKS];
-    bool full[NF_RUN_ADDRESSES];  /* the driver there took no further link, or is done */
-    int useful[NF_RUN_ADDRESSES]; /* links that the driver there certainly has work for */
-    nf_link_options *defaults;    /* of links, from the command line */
-    int nunknown;                 /* keys of INIT that were warned of */
-    char unknown[MOST_UNKNOWN][40];
-    bool leaving; /* a signal said so */
-    int code;     /* the first failure */
-    nf_error *err;
-};
-
-typedef struct nf_server server;
+enum {
+    GRACE_MS = 2000
+}; /* for drivers that do not fetch what they asked for; twice that for an answer being computed */
 
 /* ---- what links ask for ---- */
 
-void nf_server_log(server *s, int level, const char *fmt, ...)
+void nf_server_log(nf_server *s, int level, const char *fmt, ...)
 {
     char text[400];
     va_list ap;
@@ -52,24 +30,9 @@ void nf_server_log(server *s, int level, const char *fmt, ...)
     s->options->log(s->options->log_ctx, level, text);
 }
 
-const nf_run_options *nf_server_options(server *s)
+uint64_t nf_server_clock(void)
 {
-    return s->options;
-}
-
-uv_loop_t *nf_server_loop(server *s)
-{
-    return &s->loop;
-}
-
-nf_calc *nf_server_calc(server *s)
-{
-    return nf_schedule_calc(s->schedule);
-}
-
-nf_link_options *nf_server_defaults(server *s)
-{
-    return s->defaults;
+    return uv_hrtime();
 }
 
 static void list_keys(char *out, size_t size)
@@ -81,13 +44,13 @@ static void list_keys(char *out, size_t size)
 }
 
 /* Every link gets the same INIT: each key is worth one line. */
-void nf_server_unknown_key(server *s, const char *key, const char *meant)
+void nf_server_unknown_key(nf_server *s, const char *key, const char *meant)
 {
     char known[160];
     for (int i = 0; i < s->nunknown; i++)
         if (strcmp(s->unknown[i], key) == 0)
             return;
-    if (s->nunknown == MOST_UNKNOWN)
+    if (s->nunknown == NF_SERVER_UNKNOWN)
         return;
     snprintf(s->unknown[s->nunknown++], sizeof s->unknown[0], "%s", key);
     list_keys(known, sizeof known);
@@ -96,51 +59,82 @@ void nf_server_unknown_key(server *s, const char *key, const char *meant)
                   known);
 }
 
-/* ---- how many links a driver has work for ---- */
-
-static void forget_replicas(server *s, const nf_address *address)
+void nf_server_ready(nf_server *s, nf_link *link)
 {
-    for (int i = 0; i < s->nlinks; i++)
-        if (s->links[i]->address == address)
-            s->links[i]->replicas = (nf_replicas){0};
-}
-
-/* A link that carries several replicas proves that one more link would be of use. Two such links may share a replica
- * that goes to whichever is free first: they prove no more. */
-static void count_useful(server *s, const nf_address *address)
-{
-    int n = 0, *useful = &s->useful[address - s->options->addresses];
-    bool several = false;
-    for (int i = 0; i < s->nlinks; i++) {
-        const nf_link *link = s->links[i];
-        if (link->address != address || !link->used || link->state == NF_LINK_CLOSED)
-            continue;
-        n++;
-        several = several || link->replicas.several;
-    }
-    n += several;
-    if (n > *useful)
-        *useful = n;
-}
-
-/* The driver deals its replicas out anew where a link is new: what was seen before says nothing then. */
-static void watch_replicas(server *s, nf_link *link)
-{
-    const nf_request *r = &link->request;
-    if (!link->used)
-        forget_replicas(s, link->address);
-    link->used = true;
-    nf_replicas_see(&link->replicas, r->natoms, (const double(*)[3])r->pos);
-    count_useful(s, link->address);
-}
-
-void nf_server_ready(server *s, nf_link *link)
-{
-    if (s->options->links == 0)
-        watch_replicas(s, link);
+    nf_place_watch(link->place, link);
+    link->away = true;
     link->request.link = link;
     link->request.next = s->ready;
     s->ready = &link->request;
+}
+
+/* ---- links come and go ---- */
+
+nf_link *nf_server_add_link(nf_server *s, nf_place *place, bool extra)
+{
+    nf_link *link = s->nopen < NF_SERVER_LINKS ? nf_calloc(1, sizeof *link) : NULL;
+    if (link == NULL)
+        return NULL;
+    link->server = s;
+    link->place = place;
+    link->number = ++s->nlinks;
+    link->extra = extra;
+    link->state = NF_LINK_CONNECTING;
+    link->options = nf_link_options_ref(place->defaults);
+    nf_shm_init(&link->shm);
+    uv_timer_init(&s->loop, &link->retry);
+    link->retry.data = link;
+    link->nhandles = 1;
+    link->next = s->links;
+    s->links = link;
+    s->nopen++;
+    return link;
+}
+
+static void remember(nf_server *s, const nf_meter *meter)
+{
+    s->nsteps += meter->steps;
+    s->waiting += meter->waiting;
+    s->computing += meter->computing;
+}
+
+void nf_server_settle(nf_server *s, nf_link *link)
+{
+    nf_link **at = &s->links;
+    if (link->state != NF_LINK_CLOSED || link->nhandles > 0 || link->away)
+        return;
+    while (*at != link)
+        at = &(*at)->next;
+    *at = link->next;
+    remember(s, &link->meter);
+    nf_link_free(link);
+}
+
+/* The first failure that nothing makes good is what nf_run returns, and its caller says it. */
+static void note_failure(nf_server *s, const nf_link *link, int code, const char *text)
+{
+    bool made_good = s->options->listen || (s->options->reconnect && link->place->reached);
+    bool first = s->code == 0 && !made_good;
+    s->nfailures++;
+    if (first)
+        s->code = nf_fail(s->err, code, "link %d: %s", link->number, text);
+    if (!first || s->nopen > 0)
+        nf_server_log(s, NF_LOG_WARNING, "link %d closed: %s", link->number, text);
+}
+
+void nf_server_closed(nf_server *s, nf_link *link, int code, const char *text)
+{
+    s->nopen--;
+    if (code == 0 && !s->leaving && !link->accepted && !link->heard && !link->extra) {
+        code = NF_EIO;
+        text = "the driver closed the connection before it said anything";
+    }
+    if (code != 0 && !(link->extra && !link->heard))
+        note_failure(s, link, code, text);
+    else if (link->heard && !link->extra && !s->leaving)
+        nf_server_log(s, NF_LOG_INFO, "link %d: the %s is done", link->number, link->accepted ? "client" : "driver");
+    nf_place_lost(link->place, link, code);
+    nf_server_end_if_idle(s);
 }
 
 /* ---- the end ---- */
@@ -152,15 +146,16 @@ static void close_handle(uv_handle_t *handle)
         uv_close(handle, NULL);
 }
 
-static void close_helpers(server *s)
+static void close_helpers(nf_server *s)
 {
     close_handle((uv_handle_t *)&s->check);
     close_handle((uv_handle_t *)&s->prepare);
     close_handle((uv_handle_t *)&s->wake);
+    close_handle((uv_handle_t *)&s->grace);
 }
 
 /* Last of all, so that a signal on the way out finds us: who asks us to leave then has what he wants. */
-static void close_signals(server *s)
+static void close_signals(nf_server *s)
 {
     for (int i = 0; i < 2; i++) {
         close_handle((uv_handle_t *)&s->signals[i]);
@@ -169,131 +164,80 @@ static void close_signals(server *s)
     uv_run(&s->loop, UV_RUN_DEFAULT);
 }
 
-/* Without links nobody wants what is under way. */
-static void end_if_idle(server *s)
+static bool somebody_may_come(const nf_server *s)
 {
-    if (s->nopen > 0)
+    for (size_t p = 0; p < s->options->nplaces; p++)
+        if (!s->places[p].done)
+            return true;
+    return s->nopen > 0;
+}
+
+/* Without links nobody wants what is under way. */
+void nf_server_end_if_idle(nf_server *s)
+{
+    if (s->abandoned || somebody_may_come(s))
         return;
+    s->abandoned = true;
     s->ready = NULL;
+    for (size_t i = 0; i < s->options->nservices; i++)
+        nf_service_forget_reload(&s->services[i]);
     if (s->schedule != NULL)
         nf_schedule_stop(s->schedule);
     close_helpers(s);
 }
 
-/* Extra links that a driver never noticed go with the last one it used. */
-static void close_unheard(server *s, const nf_address *address)
+static void for_each_link(nf_server *s, void (*what)(nf_link *link))
 {
-    for (int i = 0; i < s->nlinks; i++)
-        if (s->links[i]->address == address && s->links[i]->heard && s->links[i]->state != NF_LINK_CLOSED)
-            return;
-    for (int i = 0; i < s->nlinks; i++)
-        if (s->links[i]->address == address && s->links[i]->extra)
-            nf_link_close(s->links[i]);
-}
-
-static bool heard_from(const server *s, const nf_address *address)
-{
-    for (int i = 0; i < s->nlinks; i++)
-        if (s->links[i]->address == address && s->links[i]->heard)
-            return true;
-    return false;
-}
-
-/* The first failure is what nf_run returns; its caller says it. */
-static void note_failure(server *s, const nf_link *link, int code, const char *text)
-{
-    if (s->code == 0)
-        s->code = nf_fail(s->err, code, "link %d: %s", link->number, text);
-    else
-        nf_server_log(s, NF_LOG_WARNING, "link %d closed: %s", link->number, text);
-}
-
-void nf_server_closed(server *s, nf_link *link, int code, const char *text)
-{
-    s->nopen--;
-    s->full[link->address - s->options->addresses] = true;
-    if (code == 0 && !s->leaving && !heard_from(s, link->address)) {
-        code = NF_EIO;
-        text = "the driver closed the connection before it said anything";
+    for (nf_link *link = s->links, *next; link != NULL; link = next) {
+        next = link->next;
+        what(link);
     }
-    if (code != 0 && !(link->extra && !link->heard))
-        note_failure(s, link, code, text);
-    else if (link->heard && !link->extra && !s->leaving)
-        nf_server_log(s, NF_LOG_INFO, "link %d: the driver is done", link->number);
-    close_unheard(s, link->address);
-    end_if_idle(s);
 }
 
-static void close_links(server *s)
+static void close_idle(nf_link *link)
 {
-    for (int i = 0; i < s->nlinks; i++)
-        nf_link_close(s->links[i]);
+    if (link->state != NF_LINK_BUSY || !link->force_wanted)
+        nf_link_close(link);
+}
+
+static void on_grace(uv_timer_t *grace)
+{
+    nf_server *s = grace->data;
+    for_each_link(s, ++s->ngrace == 1 ? close_idle : nf_link_close);
+}
+
+static void leave(nf_server *s)
+{
+    s->leaving = true;
+    for (size_t p = 0; p < s->options->nplaces; p++)
+        nf_place_stop(&s->places[p]);
+    for_each_link(s, nf_link_finish);
+    nf_server_end_if_idle(s);
+    if (!s->abandoned)
+        uv_timer_start(&s->grace, on_grace, GRACE_MS, GRACE_MS);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
-    server *s = handle->data;
+    nf_server *s = handle->data;
     if (s->leaving) { /* asked twice: an evaluation under way is not waited for */
         signal(number, SIG_DFL);
         raise(number);
     }
-    s->leaving = true;
     nf_server_log(s, NF_LOG_INFO, "%s: leaving", number == SIGINT ? "interrupted" : "asked to stop");
-    close_links(s);
-    end_if_idle(s);
-}
-
-/* ---- links ---- */
-
-static int add_link(server *s, const nf_address *address, bool extra)
-{
-    nf_link *link = nf_calloc(1, sizeof *link);
-    if (link == NULL)
-        return NF_ENOMEM;
-    s->links[s->nlinks++] = link;
-    s->nopen++;
-    link->server = s;
-    link->address = address;
-    link->number = s->nlinks;
-    link->extra = extra;
-    nf_link_start(link, uv_now(&s->loop) + (uint64_t)(1000 * s->options->wait));
-    return 0;
-}
-
-/* All links of the address are busy at once, and there are replicas for one more. */
-static bool wants_more(const server *s, const nf_address *address)
-{
-    int busy = 0;
-    if (s->full[address - s->options->addresses])
-        return false;
-    for (int i = 0; i < s->nlinks; i++) {
-        const nf_link *link = s->links[i];
-        if (link->address != address || link->state == NF_LINK_CLOSED)
-            continue;
-        if (link->state != NF_LINK_BUSY || !link->ipi)
-            return false;
-        busy++;
-    }
-    return busy > 0 && busy < s->useful[address - s->options->addresses];
-}
-
-static void add_extra_links(server *s)
-{
-    for (size_t a = 0; a < s->options->naddresses; a++)
-        if (s->nlinks < MOST_LINKS && wants_more(s, &s->options->addresses[a]))
-            add_link(s, &s->options->addresses[a], true); /* without memory: we stay with what we have */
+    leave(s);
 }
 
 /* ---- work out, results in ---- */
 
-static void hand_over(server *s)
+static void hand_over(nf_server *s)
 {
     if (s->ready == NULL)
         return;
     nf_schedule_put(s->schedule, s->ready);
     s->ready = NULL;
-    if (s->options->links == 0)
-        add_extra_links(s);
+    for (size_t p = 0; p < s->options->nplaces; p++)
+        nf_place_add_extra(&s->places[p]);
 }
 
 static void on_check(uv_check_t *check)
@@ -309,27 +253,28 @@ static void on_prepare(uv_prepare_t *before)
 
 static void on_wake(uv_async_t *wake)
 {
-    server *s = wake->data;
+    nf_server *s = wake->data;
     nf_request *list = nf_schedule_take_done(s->schedule);
     while (list != NULL) {
-        nf_request *r = list;
-        list = r->next;
-        s->nstructures += r->njobs;
-        nf_link_result(r->link);
+        nf_link *link = list->link;
+        list = list->next;
+        link->away = false;
+        nf_link_result(link);
+        nf_server_settle(s, link);
     }
-    end_if_idle(s);
+    nf_server_end_if_idle(s);
 }
 
-/* On the compute thread. */
+/* On the compute side. */
 static void wake_up(void *ctx)
 {
-    server *s = ctx;
+    nf_server *s = ctx;
     uv_async_send(&s->wake);
 }
 
 /* ---- the whole ---- */
 
-static int start_signal(server *s, int i)
+static int start_signal(nf_server *s, int i)
 {
     int rc = uv_signal_init(&s->loop, &s->signals[i]);
     if (rc != 0)
@@ -339,12 +284,14 @@ static int start_signal(server *s, int i)
     return uv_signal_start(&s->signals[i], on_signal, signal_numbers[i]);
 }
 
-static int start_helpers(server *s, nf_error *err)
+static int start_helpers(nf_server *s, nf_error *err)
 {
     int rc = uv_check_init(&s->loop, &s->check);
     s->check.data = s;
     if (rc == 0 && (rc = uv_prepare_init(&s->loop, &s->prepare)) == 0)
         s->prepare.data = s;
+    if (rc == 0 && (rc = uv_timer_init(&s->loop, &s->grace)) == 0)
+        s->grace.data = s;
     if (rc == 0 && (rc = uv_async_init(&s->loop, &s->wake, on_wake)) == 0)
         s->wake.data = s;
     for (int i = 0; rc == 0 && i < 2; i++)
@@ -356,65 +303,118 @@ static int start_helpers(server *s, nf_error *err)
     return 0;
 }
 
-static int start_links(server *s, nf_error *err)
+static int open_services(nf_server *s, nf_error *err)
 {
-    int each = s->options->links > 0 ? s->options->links : 1;
-    for (size_t a = 0; a < s->options->naddresses; a++)
-        for (int k = 0; k < each; k++) {
-            if (s->nlinks == MOST_LINKS)
-                return nf_fail(err, NF_ELIMIT, "more than %d links", MOST_LINKS);
-            if (add_link(s, &s->options->addresses[a], false))
-                return nf_fail_memory(err, "a link");
-        }
+    const nf_run_options *o = s->options;
+    s->calc_options = (nf_calc_opts)NF_CALC_OPTS_INIT;
+    s->calc_options.skin = o->skin;
+    s->calc_options.log = o->log;
+    s->calc_options.log_ctx = o->log_ctx;
+    for (size_t i = 0; i < o->nservices; i++)
+        TRY(nf_service_open(&s->services[i], &o->services[i], &s->calc_options, err));
     return 0;
 }
 
-static void free_server(server *s)
+static int open_places(nf_server *s, nf_error *err)
 {
-    for (int i = 0; i < s->nlinks; i++) {
-        nf_request_free(&s->links[i]->request);
-        nf_link_options_free(s->links[i]->options);
-        nf_free(s->links[i]);
+    const nf_run_options *o = s->options;
+    for (size_t p = 0; p < o->nplaces; p++) {
+        nf_place *place = &s->places[p];
+        TRY(nf_link_options_new(&place->defaults, place->options, &s->services[place->options->service], err));
     }
-    nf_link_options_free(s->defaults);
-    nf_free(s);
+    return 0;
 }
 
-static int serve(server *s, nf_error *err)
+static int start_places(nf_server *s, nf_error *err)
 {
-    int rc = start_helpers(s, err);
-    if (rc == 0)
-        rc = nf_link_options_new(&s->defaults, s->options, err);
-    if (rc == 0)
-        rc = nf_schedule_new(&s->schedule, s->options, wake_up, s, err);
-    if (rc == 0) {
-        nf_server_log(s, NF_LOG_INFO, "%d thread%s", nf_schedule_threads(s->schedule),
-                      nf_schedule_threads(s->schedule) == 1 ? "" : "s");
-        rc = start_links(s, err);
-    }
+    for (size_t p = 0; p < s->options->nplaces; p++)
+        TRY(nf_place_start(&s->places[p], err));
+    return 0;
+}
+
+static int start(nf_server *s, nf_error *err)
+{
+    char cpus[128];
+    TRY(start_helpers(s, err));
+    TRY(open_services(s, err));
+    TRY(open_places(s, err));
+    TRY(nf_schedule_new(&s->schedule, s->options->threads, wake_up, s, err));
+    int n = nf_schedule_threads(s->schedule);
+    nf_host_cpus(cpus, sizeof cpus);
+    nf_server_log(s, NF_LOG_INFO, "%d thread%s, processors %s, kernels %s", n, n == 1 ? "" : "s", cpus, nf_host_isa());
+    return start_places(s, err);
+}
+
+static long count_lists(const nf_server *s)
+{
+    long n = 0;
+    for (size_t i = 0; i < s->options->nservices; i++)
+        n += nf_service_nbuilds(&s->services[i]);
+    return n;
+}
+
+static int serve(nf_server *s, nf_error *err)
+{
+    int rc = start(s, err);
     if (rc != 0) {
         s->leaving = true;
-        close_links(s);
-        close_helpers(s);
+        for (size_t p = 0; p < s->options->nplaces; p++)
+            nf_place_stop(&s->places[p]);
+        for_each_link(s, nf_link_close);
+        nf_server_end_if_idle(s);
     }
     uv_run(&s->loop, UV_RUN_DEFAULT);
     if (s->nstructures > 0)
-        nf_server_log(s, NF_LOG_INFO, "%llu structures evaluated over %d link%s, %ld neighbour lists", s->nstructures,
-                      s->nlinks, s->nlinks == 1 ? "" : "s", nf_calc_nbuilds(nf_schedule_calc(s->schedule)));
+        nf_server_log(s, NF_LOG_INFO, "%llu structures evaluated over %d link%s, %ld neighbour lists",
+                      (unsigned long long)s->nstructures, s->nlinks, s->nlinks == 1 ? "" : "s", count_lists(s));
     return rc != 0 ? rc : s->code;
+}
+
+static void free_server(nf_server *s)
+{
+    if (s == NULL)
+        return;
+    for (nf_link *link = s->links, *next; link != NULL; link = next) {
+        next = link->next;
+        nf_link_free(link);
+    }
+    for (size_t p = 0; s->places != NULL && p < s->options->nplaces; p++)
+        nf_link_options_free(s->places[p].defaults);
+    for (size_t i = 0; s->services != NULL && i < s->options->nservices; i++)
+        nf_service_close(&s->services[i]);
+    nf_free(s->places);
+    nf_free(s->services);
+    nf_free(s);
+}
+
+static nf_server *new_server(const nf_run_options *options, nf_error *err)
+{
+    nf_server *s = nf_calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    s->options = options;
+    s->err = err;
+    s->started = time(NULL);
+    s->started_ns = nf_server_clock();
+    s->places = nf_calloc(options->nplaces, sizeof *s->places);
+    s->services = nf_calloc(options->nservices, sizeof *s->services);
+    for (size_t p = 0; s->places != NULL && p < options->nplaces; p++)
+        s->places[p] = (nf_place){.server = s, .options = &options->places[p]};
+    if (s->places != NULL && s->services != NULL)
+        return s;
+    free_server(s);
+    return NULL;
 }
 
 int nf_run(const nf_run_options *options, nf_error *err)
 {
-    server *s = nf_calloc(1, sizeof *s);
+    nf_server *s = new_server(options, err);
     if (s == NULL)
         return nf_fail_memory(err, "the server");
-    s->options = options;
-    s->err = err;
     signal(SIGPIPE, SIG_IGN);
     int rc = uv_loop_init(&s->loop);
     if (rc != 0) {
-        nf_free(s);
+        free_server(s);
         return nf_fail(err, NF_EIO, "cannot start the event loop: %s", uv_strerror(rc));
     }
     rc = serve(s, err);

@@ -10,12 +10,10 @@
 enum { LONG_TEXT = 10000 };
 
 struct nf_schedule {
-    const nf_run_options *options;
     void (*wake)(void *ctx);
     void *ctx;
     nf_team *team;
     nf_stream *stream;
-    nf_calc *calc;
     uv_thread_t thread, writer;
     uv_mutex_t lock;
     uv_cond_t more; /* for the writer */
@@ -59,12 +57,6 @@ static void write_reply(nf_schedule *s, nf_request *r)
     hand_back(s, r);
 }
 
-static bool is_long(const nf_schedule *s, const nf_request *r)
-{
-    return r->options->extras == NF_EXTRAS_COMMITTEE &&
-           3 * r->njobs * r->natoms * nf_model_nmembers(s->options->model) > LONG_TEXT;
-}
-
 /* The last structure of a request completes it. Long replies are left to the writer: no patch waits for them. */
 static void job_done(void *ctx, nf_job *job)
 {
@@ -72,7 +64,7 @@ static void job_done(void *ctx, nf_job *job)
     nf_request *r = job->user;
     if (!completes(s, r, job))
         return;
-    if (!is_long(s, r)) {
+    if (nf_request_member_numbers(r) <= LONG_TEXT) {
         write_reply(s, r);
         return;
     }
@@ -153,15 +145,9 @@ no_condition:
     return nf_fail(err, NF_ENOMEM, "cannot start the compute thread");
 }
 
-static int start(nf_schedule *s, nf_error *err)
+static int start(nf_schedule *s, int threads, nf_error *err)
 {
-    const nf_run_options *o = s->options;
-    nf_calc_opts opts = NF_CALC_OPTS_INIT;
-    opts.skin = o->skin;
-    opts.log = o->log;
-    opts.log_ctx = o->log_ctx;
-    TRY(nf_team_new(&s->team, o->threads, err));
-    TRY(nf_calc_new(&s->calc, o->model, &opts, err));
+    TRY(nf_team_new(&s->team, threads, err));
     s->stream = nf_stream_of(s->team);
     if (s->stream == NULL)
         return nf_fail_memory(err, "the compute thread");
@@ -171,22 +157,20 @@ static int start(nf_schedule *s, nf_error *err)
 
 static void free_memory(nf_schedule *s)
 {
-    nf_calc_free(s->calc);
     nf_team_free(s->team);
     nf_free(s->jobs);
     nf_free(s);
 }
 
-int nf_schedule_new(nf_schedule **out, const nf_run_options *options, void (*wake)(void *ctx), void *ctx, nf_error *err)
+int nf_schedule_new(nf_schedule **out, int threads, void (*wake)(void *ctx), void *ctx, nf_error *err)
 {
     *out = NULL;
     nf_schedule *s = nf_calloc(1, sizeof *s);
     if (s == NULL)
         return nf_fail_memory(err, "the compute thread");
-    s->options = options;
     s->wake = wake;
     s->ctx = ctx;
-    int rc = start(s, err);
+    int rc = start(s, threads, err);
     if (rc == 0)
         *out = s;
     else
@@ -204,11 +188,6 @@ void nf_schedule_free(nf_schedule *s)
     uv_cond_destroy(&s->more);
     uv_mutex_destroy(&s->lock);
     free_memory(s);
-}
-
-nf_calc *nf_schedule_calc(nf_schedule *s)
-{
-    return s->calc;
 }
 
 int nf_schedule_threads(const nf_schedule *s)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import socket
 import struct
@@ -16,13 +17,12 @@ import pytest
 
 from conftest import says
 from programs import Program, free_port, nearfar_path
+from wire import WATER, Wire, init, posdata
 
-BOHR = 0.529177210903
-WATER = np.array([[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]]) / BOHR
 SECONDS = 10.0
 
 
-class Driver:
+class Driver(Wire):
     """The listening end, as i-PI would be."""
 
     def __init__(self, where: Path, models: list[Path], species: str | None = "O H H", tcp: bool = False,
@@ -43,30 +43,8 @@ class Driver:
         link.settimeout(SECONDS)
         return link
 
-    def send(self, word: str, *payload: bytes) -> None:
-        self.link.sendall(word.encode().ljust(12) + b"".join(payload))
-
-    def bytes(self, n: int) -> bytes:
-        data = b""
-        while len(data) < n:
-            more = self.link.recv(n - len(data))
-            assert more, f"nearfar closed the socket: {self.nearfar.story()}"
-            data += more
-        return data
-
-    def word(self) -> str:
-        return self.bytes(12).decode().strip()
-
-    def status(self) -> str:
-        self.send("STATUS")
-        return self.word()
-
-    def forces(self) -> tuple[float, np.ndarray, np.ndarray, str]:
-        assert self.word() == "FORCEREADY"
-        energy, natoms = struct.unpack("<di", self.bytes(12))
-        forces = np.frombuffer(self.bytes(24 * natoms)).reshape(natoms, 3)
-        virial = np.frombuffer(self.bytes(72)).reshape(3, 3)
-        return energy, forces, virial, self.bytes(struct.unpack("<i", self.bytes(4))[0]).decode()
+    def story(self) -> str:
+        return self.nearfar.story()
 
     def close(self) -> None:
         self.link.close()
@@ -80,16 +58,6 @@ class Driver:
         else:
             assert 0 < status < 100, self.nearfar.story()
             says(self.nearfar.text(), *words)
-
-
-def posdata(positions: np.ndarray = WATER, natoms: int | None = None, cell: np.ndarray | None = None) -> tuple[bytes, ...]:
-    h = np.eye(3) * 20 if cell is None else cell
-    return (h.astype("<f8").tobytes(), np.zeros(9).tobytes(),
-            struct.pack("<i", len(positions) if natoms is None else natoms), positions.astype("<f8").tobytes())
-
-
-def init(text: bytes = b" ", bead: int = 0) -> tuple[bytes, ...]:
-    return struct.pack("<ii", bead, len(text)), text
 
 
 @pytest.fixture

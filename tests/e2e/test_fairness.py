@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from programs import Program, nearfar_path
-from test_driver import BOHR, SECONDS, Driver, init, posdata
+from test_driver import SECONDS, Driver
+from wire import BOHR, init, posdata
 
 MANY = 200  # structures of a batch
 
@@ -133,7 +134,7 @@ def test_long_extras_do_not_hold_up_the_other(drivers: tuple[Listener, Listener]
 
 
 def test_leaves_at_once(drivers: tuple[Listener, Listener]) -> None:
-    """Asked to stop in the middle of a batch, it does not evaluate the rest."""
+    """Asked to stop in the middle of a batch, it does not evaluate the rest, if that takes more than some seconds."""
     much, little = drivers
     much.announce(20 * MANY)
     little.announce(1)

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from ipi import Simulation
-from test_driver import BOHR, WATER, Driver, init, posdata
+from test_driver import Driver
+from wire import BOHR, WATER, init, posdata
 
 DIMER = np.concatenate([WATER, WATER[[0, 1, 2]] + [0, 0, 6.0]])
 Forces = tuple[float, np.ndarray, np.ndarray, str]
@@ -174,7 +175,7 @@ def test_trusted_species(start: Start) -> None:
 
 @pytest.mark.parametrize("text, words", [
     (" species : O H H * zwei , ", ("species : O H H * zwei",)),
-    (" species : O H Au , ", ("species : O H Au", "atom 3 is Au")),
+    (" species : O H Au , ", ("species in the driver's INIT", "atom 3 is Au")),
     (" species : , ", ("species", "no atoms")),
     (" species : H * 10000001 , ", ("species : H * 10000001", "--species")),
     (" species : \x1b[2J\xff , ", ("species : ?[2J",)),
@@ -186,7 +187,7 @@ def test_trusted_species(start: Start) -> None:
     (" part : long-range , ", ("part : long-range", "no parts")),
     (" , batch_size:0", ("batch_size : 0", "1 to 65536")),
     (" , batch_size:65537", ("batch_size : 65537", "1 to 65536")),
-    ('{"extras": "none"', ("JSON",)),
+    (" model : water , ", ("model : water", "no model of that name")),
     ('{"species": [8, 1, 1]}', ("species", "words")),
     ('{"extras": {"a": 1}}', ('extras : {"a":1}',)),
 ])

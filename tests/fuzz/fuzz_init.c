@@ -52,12 +52,12 @@ static void check_options(const nf_link_options *o, const nf_link_options *defau
 static void read_text(const char *text)
 {
     static const int species[2] = {8, 1};
-    static const nf_run_options run = {.natoms = 2, .species = species, .extras = NF_EXTRAS_SUMMARY};
+    static const nf_place_options place = {.natoms = 2, .species = species, .extras = NF_EXTRAS_SUMMARY};
     int nunknown = 0;
     nf_link_origin origin = {.unknown = on_unknown, .ctx = &nunknown};
     nf_link_options *defaults, *o;
     nf_error err = {0};
-    if (nf_link_options_new(&defaults, &run, NULL) != 0)
+    if (nf_link_options_new(&defaults, &place, NULL, NULL) != 0)
         return;
     int rc = nf_link_options_read(&o, defaults, text, &origin, &err);
     if (rc == 0) {

@@ -2,10 +2,11 @@
  *
  * fuzz_ipi.c - the i-PI codec under any bytes in any pieces.
  *
- *     input   max_atoms | max_structures | max_init/64 | batch | seed of the cuts | the stream
+ *     input   max_atoms | max_structures | max_init/64 | batch | seed of the cuts | shared memory | the stream
  *
- * 255 stands for the largest value of the type. The stream is fed whole and in pieces: both must give the
- * same events, each in an order and within limits that the server can rely on.
+ * 255 stands for the largest value of the type, an odd number for shared memory. The stream is fed whole, in pieces,
+ * and in pieces of which positions mostly go past the decoder: all must give the same events, each in an order and
+ * within limits that the server can rely on.
  */
 #undef NDEBUG /* a fuzz target without its assertions tests nothing */
 #include <assert.h>
@@ -15,7 +16,7 @@
 
 #include "protocol/ipi.h"
 
-enum { OPTIONS = 5, DOUBLES_MAX = 3 * 4096 };
+enum { OPTIONS = 6, DOUBLES_MAX = 3 * 4096 };
 
 typedef struct {
     ipi_dec dec;
@@ -23,7 +24,10 @@ typedef struct {
     bool busy; /* between POSDATA and POSDATA_END */
     uint32_t natoms, nstructures, cells;
     size_t got, expected;
-    uint64_t hash; /* of all events, but not of how positions were cut */
+    bool shared;
+    int segments;
+    unsigned char *array; /* where positions are read to */
+    uint64_t hash;        /* of all events, but not of how positions were cut */
 } listener;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,6 +44,9 @@ static void listener_start(listener *l, const uint8_t *options)
     l->limits.max_structures = option(options[1], UINT32_MAX);
     l->limits.max_init = options[2] == 255 ? UINT32_MAX : 64u * options[2];
     ipi_dec_init(&l->dec, &l->limits);
+    l->shared = options[5] % 2 != 0;
+    if (l->shared)
+        ipi_dec_set_shared(&l->dec);
     (void)ipi_dec_set_batch(&l->dec, (int)option(options[3], INT32_MAX));
 }
 
@@ -114,8 +121,20 @@ static void take_positions(listener *l, const ipi_event *ev)
 {
     assert(l->busy && l->cells == l->nstructures && ev->positions.first == l->got && ev->positions.count > 0);
     assert(ev->positions.count <= l->expected - l->got);
+    const unsigned char *payload = ev->positions.payload;
+    if (payload == NULL)
+        payload = l->array + ev->positions.first * sizeof(double);
     l->got += ev->positions.count;
-    mix(l, ev->positions.payload, ev->positions.count * sizeof(double));
+    mix(l, payload, ev->positions.count * sizeof(double));
+}
+
+static void take_segment(listener *l, const ipi_event *ev)
+{
+    assert(l->busy && l->shared && (int)ev->segment.which == l->segments && l->segments < IPI_SEGMENTS);
+    assert(ev->segment.nname > 0 && ev->segment.nname <= IPI_SEGMENT_NAME);
+    assert(ev->segment.name[ev->segment.nname] == '\0');
+    l->segments++;
+    mix(l, ev->segment.name, ev->segment.nname);
 }
 
 /* The size is known in closed form, and exactly that much may be written. */
@@ -132,12 +151,15 @@ static void answer(const listener *l)
     assert(size >= IPI_HEADER + 4 + l->expected * 8 + l->nstructures * (size_t)85 && out != NULL);
     assert(ipi_forceready(out, l->natoms, l->nstructures, reply) == size);
     assert(memcmp(out, "FORCEREADY  ", IPI_HEADER) == 0);
+    size_t extras = ipi_forceready_shared_size(l->nstructures, reply);
+    assert(extras == size - 4 - l->expected * 8 - l->nstructures * (size_t)80);
+    assert(ipi_forceready_shared(out, l->nstructures, reply) == extras);
     free(out);
 }
 
 static void take_end(listener *l)
 {
-    assert(l->busy && l->got == l->expected);
+    assert(l->busy && l->got == (l->shared ? 0 : l->expected) && l->segments == (l->shared ? IPI_SEGMENTS : 0));
     l->busy = false;
     answer(l);
 }
@@ -159,6 +181,9 @@ static void take(listener *l, const ipi_event *ev)
         break;
     case IPI_POSITIONS:
         take_positions(l, ev);
+        break;
+    case IPI_SEGMENT:
+        take_segment(l, ev);
         break;
     case IPI_POSDATA_END:
         take_end(l);
@@ -187,7 +212,9 @@ static int feed(listener *l, const uint8_t *p, size_t n)
     ipi_event ev;
     int rc;
     assert(copy != NULL);
-    unsigned char *piece = memcpy(copy + 1, p, n); /* ends where the copy ends, and is not aligned */
+    unsigned char *piece = copy + 1; /* ends where the copy ends, and is not aligned */
+    if (n > 0)
+        memcpy(piece, p, n);
     while ((rc = ipi_feed(&l->dec, piece + at, n - at, &used, &ev)) == 1) {
         assert(used <= n - at);
         at += used;
@@ -217,16 +244,58 @@ static int feed_in_pieces(listener *l, uint8_t seed, const uint8_t *p, size_t n)
     return rc;
 }
 
+/* The array has room for what has come and no more, and is another one each time. */
+static int read_past(listener *l, const uint8_t *p, size_t n, size_t offset)
+{
+    ipi_event ev;
+    unsigned char *array = malloc(offset + n);
+    assert(array != NULL);
+    free(l->array);
+    l->array = array;
+    memcpy(array + offset, p, n);
+    int rc = ipi_dec_took(&l->dec, array, n, &ev);
+    assert(rc == 0 || (rc == 1 && ev.kind == IPI_POSITIONS && ev.positions.payload == NULL));
+    if (rc == 1)
+        take(l, &ev);
+    return feed(l, p, 0);
+}
+
+static int read_in_pieces(listener *l, uint8_t seed, const uint8_t *p, size_t n)
+{
+    uint32_t state = seed;
+    int rc = feed(l, p, 0);
+    for (size_t at = 0, step; at < n && rc == 0; at += step) {
+        size_t offset = 0, direct = ipi_dec_direct(&l->dec, &offset);
+        step = next_cut(&state, n - at);
+        if (direct > 0 && step > 0 && offset <= sizeof(double[DOUBLES_MAX]) && state >> 31 != 0) {
+            step = step < direct ? step : direct;
+            rc = read_past(l, p + at, step, offset);
+        } else {
+            rc = feed(l, p + at, step);
+        }
+    }
+    free(l->array);
+    return rc;
+}
+
+static void same(const listener *a, const listener *b)
+{
+    assert(a->hash == b->hash && a->got == b->got && a->busy == b->busy);
+    assert(strcmp(ipi_dec_error(&a->dec), ipi_dec_error(&b->dec)) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static listener whole, pieces;
+    static listener whole, pieces, direct;
     if (size < OPTIONS)
         return 0;
     listener_start(&whole, data);
     listener_start(&pieces, data);
     int rc = feed(&whole, data + OPTIONS, size - OPTIONS);
     assert(feed_in_pieces(&pieces, data[4], data + OPTIONS, size - OPTIONS) == rc);
-    assert(pieces.hash == whole.hash && pieces.got == whole.got && pieces.busy == whole.busy);
-    assert(strcmp(ipi_dec_error(&pieces.dec), ipi_dec_error(&whole.dec)) == 0);
+    same(&pieces, &whole);
+    listener_start(&direct, data);
+    assert(read_in_pieces(&direct, data[4], data + OPTIONS, size - OPTIONS) == rc);
+    same(&direct, &whole);
     return 0;
 }

@@ -17,7 +17,7 @@
 #include "base/rng.h"
 #include "protocol/ipi.h"
 
-enum { BYTES_MAX = 1 << 16 };
+enum { BYTES_MAX = 1 << 18 };
 
 /* For what is checked a million times: ck_assert writes and flushes its place to a file, pass or fail. */
 #define MUST(condition)                                                                                                \
@@ -89,6 +89,7 @@ typedef struct {
     bytes trace;
     size_t got, expected; /* doubles of positions in the message under way */
     int events;
+    unsigned char positions[BYTES_MAX]; /* what is read past the decoder */
 } session;
 
 static void session_start(session *s, const ipi_limits *limits)
@@ -129,7 +130,16 @@ static void hear_positions(session *s, const ipi_event *ev)
     MUST(ev->positions.first == s->got && ev->positions.count > 0);
     s->got += ev->positions.count;
     MUST(s->got <= s->expected);
-    put(&s->trace, ev->positions.payload, ev->positions.count * sizeof(double));
+    const unsigned char *in_place = s->positions + ev->positions.first * sizeof(double);
+    put(&s->trace, ev->positions.payload != NULL ? ev->positions.payload : in_place,
+        ev->positions.count * sizeof(double));
+}
+
+static void hear_segment(session *s, const ipi_event *ev)
+{
+    say(&s->trace, "SEGMENT %d %u:", (int)ev->segment.which, (unsigned)ev->segment.nname);
+    put(&s->trace, ev->segment.name, ev->segment.nname);
+    MUST(ev->segment.name[ev->segment.nname] == '\0');
 }
 
 static void hear(session *s, const ipi_event *ev)
@@ -158,8 +168,11 @@ static void hear(session *s, const ipi_event *ev)
     case IPI_POSITIONS:
         hear_positions(s, ev);
         break;
+    case IPI_SEGMENT:
+        hear_segment(s, ev);
+        break;
     case IPI_POSDATA_END:
-        MUST(s->got == s->expected);
+        MUST(s->got == (s->dec.shared ? 0 : s->expected));
         say(&s->trace, "END;");
         break;
     }
@@ -174,7 +187,8 @@ static int feed(session *s, const unsigned char *p, size_t n)
     ipi_event ev;
     int rc;
     MUST(copy != NULL);
-    memcpy(copy, p, n);
+    if (n > 0)
+        memcpy(copy, p, n);
     while ((rc = ipi_feed(&s->dec, copy + at, n - at, &used, &ev)) == 1) {
         MUST(used <= n - at);
         at += used;
@@ -192,32 +206,78 @@ static void ck_trace(const session *s, const bytes *want)
     MUST(memcmp(s->trace.at, want->at, want->n) == 0);
 }
 
-static void split_in_two(const bytes *in, const bytes *want)
+static void session_start_as(session *s, bool shared)
+{
+    session_start(s, &roomy);
+    if (shared)
+        ipi_dec_set_shared(&s->dec);
+}
+
+static void split_in_two(const bytes *in, const bytes *want, bool shared)
 {
     static session s;
     for (size_t cut = 0; cut <= in->n; cut++) {
-        session_start(&s, &roomy);
+        session_start_as(&s, shared);
         MUST(feed(&s, in->at, cut) == 0);
         MUST(feed(&s, in->at + cut, in->n - cut) == 0);
         ck_trace(&s, want);
     }
 }
 
-static void byte_by_byte(const bytes *in, const bytes *want)
+static void byte_by_byte(const bytes *in, const bytes *want, bool shared)
 {
     static session s;
-    session_start(&s, &roomy);
+    session_start_as(&s, shared);
     for (size_t i = 0; i < in->n; i++)
         MUST(feed(&s, in->at + i, 1) == 0);
     ck_trace(&s, want);
     ck_assert_str_eq(ipi_dec_error(&s.dec), "");
 }
 
+/* As the server does: what may be read directly mostly is. */
+static void read_or_feed(session *s, const bytes *in, size_t most, nf_rng *rng)
+{
+    for (size_t at = 0, n; at < in->n; at += n) {
+        size_t offset = SIZE_MAX, direct = ipi_dec_direct(&s->dec, &offset);
+        ipi_event ev;
+        n = 1 + nf_rng_next(rng) % most;
+        n = n < in->n - at ? n : in->n - at;
+        if (direct == 0 || nf_rng_next(rng) % 4 == 0) {
+            MUST(feed(s, in->at + at, n) == 0);
+            continue;
+        }
+        n = n < direct ? n : direct;
+        memcpy(s->positions + offset, in->at + at, n);
+        int rc = ipi_dec_took(&s->dec, s->positions, n, &ev);
+        MUST(rc == 0 || (rc == 1 && ev.kind == IPI_POSITIONS && ev.positions.payload == NULL));
+        if (rc == 1)
+            hear(s, &ev);
+        MUST(feed(s, NULL, 0) == 0);
+    }
+}
+
+static void read_directly(const bytes *in, const bytes *want, bool shared)
+{
+    static session s;
+    nf_rng rng = {in->n};
+    for (int trial = 0; trial < 200; trial++) {
+        session_start_as(&s, shared);
+        read_or_feed(&s, in, (size_t)1 << trial % 8, &rng);
+        ck_trace(&s, want);
+    }
+}
+
+static void ck_stream_as(const bytes *in, const bytes *want, bool shared)
+{
+    split_in_two(in, want, shared);
+    byte_by_byte(in, want, shared);
+    read_directly(in, want, shared);
+}
+
 /* However it is cut, `in` means `want`. */
 static void ck_stream(const bytes *in, const bytes *want)
 {
-    split_in_two(in, want);
-    byte_by_byte(in, want);
+    ck_stream_as(in, want, false);
 }
 
 /* ---- our own streams ---- */
@@ -342,6 +402,176 @@ START_TEST(batch_set_in_mid_message)
         ck_assert_int_eq(feed(&s, in.at + first, in.n - first), 0);
         ck_trace(&s, &want);
     }
+}
+END_TEST
+
+static const char *const segment_names[IPI_SEGMENTS] = {"ipi_shm_1_8_pos", "ipi_shm_1_8_h",     "h",
+                                                        "\x01 /..",        "ipi_shm_1_8_force", "v"};
+
+static void put_names(bytes *in, bytes *want)
+{
+    for (int i = 0; i < IPI_SEGMENTS; i++) {
+        int n = (int)strlen(segment_names[i]);
+        put_int(in, n);
+        put(in, segment_names[i], (size_t)n);
+        say(want, "SEGMENT %d %d:%s", i, n, segment_names[i]);
+    }
+}
+
+static void put_shared(bytes *in, bytes *want, int nstructures, int32_t natoms, bool names)
+{
+    put_word(in, "POSDATA");
+    put_int(in, natoms);
+    say(want, "POSDATA %d x %d;", nstructures, (int)natoms);
+    if (names)
+        put_names(in, want);
+    say(want, "END;");
+}
+
+START_TEST(shared_stream)
+{
+    static bytes in, want;
+    const int nstructures = _i;
+    const char *text = nstructures > 1 ? "  batch_size:3" : " ";
+    in.n = want.n = 0;
+    put_short(&in, &want, "STATUS");
+    put_init(&in, 5, text, (int32_t)strlen(text));
+    say(&want, "INIT 5 %d:%s", (int)strlen(text), text);
+    for (int step = 0; step < 3; step++) {
+        put_shared(&in, &want, nstructures, 4, step == 0);
+        put_short(&in, &want, "GETFORCE");
+        put_short(&in, &want, "STATUS");
+    }
+    put_short(&in, &want, "EXIT");
+    ck_stream_as(&in, &want, true);
+}
+END_TEST
+
+/* Fed but for its last byte nothing is wrong, then `part`. */
+static void ck_shared_broken(const bytes *in, const char *part)
+{
+    static session s;
+    session_start_as(&s, true);
+    ck_assert_int_eq(feed(&s, in->at, in->n - 1), 0);
+    ck_assert_int_lt(feed(&s, in->at + in->n - 1, 1), 0);
+    ck_assert_msg(strstr(ipi_dec_error(&s.dec), part) != NULL, "%s: no %s", ipi_dec_error(&s.dec), part);
+    ck_assert_int_lt(feed(&s, (const unsigned char *)"STATUS      ", IPI_HEADER), 0);
+}
+
+static const struct {
+    int32_t natoms, length;
+    const char *part;
+} bad_segments[] = {
+    {0, 0, "announced 0 atoms; 1 to 1000"},
+    {1001, 0, "announced 1001 atoms; 1 to 1000"},
+    {4, 0, "a name of 0 bytes for its shared memory; 1 to 255"},
+    {4, -1, "a name of -1 bytes"},
+    {4, 256, "a name of 256 bytes"},
+    {4, INT32_MAX, "a name of 2147483647 bytes"},
+};
+
+START_TEST(shared_out_of_limits)
+{
+    static bytes in;
+    in.n = 0;
+    put_word(&in, "POSDATA");
+    put_int(&in, bad_segments[_i].natoms);
+    if (bad_segments[_i].natoms == 4)
+        put_int(&in, bad_segments[_i].length);
+    ck_shared_broken(&in, bad_segments[_i].part);
+}
+END_TEST
+
+START_TEST(shared_longest_name)
+{
+    static bytes in;
+    static session s;
+    char name[IPI_SEGMENT_NAME];
+    memset(name, 'n', sizeof name);
+    in.n = 0;
+    put_word(&in, "POSDATA");
+    put_int(&in, 1);
+    put_int(&in, IPI_SEGMENT_NAME);
+    put(&in, name, sizeof name);
+    session_start_as(&s, true);
+    ck_assert_int_eq(feed(&s, in.at, in.n), 0);
+    ck_assert_int_eq(s.events, 2);
+    ck_assert_mem_eq(s.trace.at + s.trace.n - sizeof name, name, sizeof name);
+}
+END_TEST
+
+/* i-PI makes its segments once a connection. */
+START_TEST(shared_of_another_size)
+{
+    static bytes in, want;
+    in.n = want.n = 0;
+    put_shared(&in, &want, 1, 4, true);
+    put_word(&in, "POSDATA");
+    put_int(&in, 5);
+    ck_shared_broken(&in, "announced 1 x 5 atoms; its shared memory was made for 1 x 4");
+    in.n = 0;
+    put_shared(&in, &want, 1, 4, true);
+    put_init(&in, 0, "batch_size:2", 12);
+    put_word(&in, "POSDATA");
+    put_int(&in, 4);
+    ck_shared_broken(&in, "announced 2 x 4 atoms; its shared memory was made for 1 x 4");
+}
+END_TEST
+
+/* ---- positions past the decoder ---- */
+
+START_TEST(direct_says_how_many)
+{
+    static bytes in, want;
+    static ipi_dec dec;
+    ipi_event ev;
+    double array[12];
+    size_t used, offset = 99;
+    in.n = want.n = 0;
+    put_posdata(&in, &want, 4);
+    ipi_dec_init(&dec, &roomy);
+    ck_assert_uint_eq(ipi_dec_direct(&dec, &offset), 0);
+    ck_assert_int_eq(ipi_feed(&dec, in.at, in.n, &used, &ev), 1);
+    ck_assert_uint_eq(ipi_dec_direct(&dec, &offset), 0);
+    ck_assert_uint_eq(offset, 99);
+    ck_assert_int_eq(ipi_feed(&dec, NULL, 0, &used, &ev), 1);
+    ck_assert_int_eq(ev.kind, IPI_CELL);
+    const unsigned char *positions = in.at + in.n - sizeof array;
+    ck_assert_int_eq(ipi_feed(&dec, positions, 3, &used, &ev), 0);
+    ck_assert_uint_eq(ipi_dec_direct(&dec, &offset), sizeof array - 3);
+    ck_assert_uint_eq(offset, 3);
+    memcpy((char *)array + 3, positions + 3, 4);
+    ck_assert_int_eq(ipi_dec_took(&dec, array, 4, &ev), 0);
+    ck_assert_int_eq(ipi_dec_took(&dec, array, 0, &ev), 0);
+    ck_assert_uint_eq(ipi_dec_direct(&dec, &offset), sizeof array - 7);
+    memcpy((char *)array + 7, positions + 7, sizeof array - 7);
+    ck_assert_int_eq(ipi_dec_took(&dec, array, sizeof array - 7, &ev), 1);
+    ck_assert_uint_eq(ev.positions.first, 0);
+    ck_assert_uint_eq(ev.positions.count, 12);
+    ck_assert_mem_eq(array, positions, sizeof array);
+    ck_assert_uint_eq(ipi_dec_direct(&dec, &offset), 0);
+    ck_assert_int_eq(ipi_feed(&dec, NULL, 0, &used, &ev), 1);
+    ck_assert_int_eq(ev.kind, IPI_POSDATA_END);
+    ck_assert(ipi_dec_idle(&dec));
+}
+END_TEST
+
+START_TEST(direct_takes_no_more)
+{
+    static bytes in, want;
+    static session s;
+    ipi_event ev;
+    double array[3] = {0};
+    in.n = want.n = 0;
+    put_posdata(&in, &want, 1);
+    session_start(&s, &roomy);
+    ck_assert_int_eq(feed(&s, in.at, in.n - 24), 0);
+    ck_assert_int_lt(ipi_dec_took(&s.dec, array, 25, &ev), 0);
+    ck_assert_str_eq(ipi_dec_error(&s.dec), "25 bytes of positions were taken where 24 were to come");
+    ck_assert_int_lt(ipi_dec_took(&s.dec, array, 0, &ev), 0);
+    ck_assert_int_lt(feed(&s, in.at, 1), 0);
+    session_start(&s, &roomy);
+    ck_assert_int_lt(ipi_dec_took(&s.dec, array, 1, &ev), 0);
 }
 END_TEST
 
@@ -513,7 +743,7 @@ START_TEST(init_out_of_limits)
     ck_init_refused(&small, INT32_MIN, "announced -2147483648 bytes");
     ck_init_refused(&small, 6, "announced 6 bytes of INIT text; the limit is 5");
     ck_init_refused(&small, INT32_MAX, "announced 2147483647 bytes");
-    ck_init_refused(&huge, IPI_INIT_MAX + 1, "announced 16385 bytes of INIT text; the limit is 16384");
+    ck_init_refused(&huge, IPI_INIT_MAX + 1, "announced 131073 bytes of INIT text; the limit is 131072");
     small.max_init = 0;
     ck_init_refused(&small, 1, "the limit is 0");
 }
@@ -576,6 +806,8 @@ static void feed_in_pieces(const bytes *in, nf_rng *rng)
     const ipi_limits limits = {40, 4, 300};
     size_t most = (size_t)1 << nf_rng_next(rng) % 12;
     session_start(&s, &limits);
+    if (nf_rng_next(rng) % 4 == 0)
+        ipi_dec_set_shared(&s.dec);
     ipi_dec_set_batch(&s.dec, (int)(nf_rng_next(rng) % 5));
     for (size_t at = 0, n; at < in->n; at += n) {
         n = nf_rng_next(rng) % (most + 1);
@@ -592,6 +824,8 @@ static void put_random_message(bytes *b, bytes *unused, nf_rng *rng)
         put_word(b, words[dice < 3 ? dice : nf_rng_next(rng) % 5]);
     else if (dice < 8)
         put_init(b, (int32_t)nf_rng_next(rng), " a : b , batch_size:2", (int32_t)(nf_rng_next(rng) % 22));
+    else if (dice < 9)
+        put_shared(b, unused, 1, (int32_t)(nf_rng_next(rng) % 42), dice % 2 == 0);
     else if (dice < 12)
         put_posdata(b, unused, (int32_t)(nf_rng_next(rng) % 42));
     else
@@ -699,6 +933,40 @@ START_TEST(batched_reply)
     put_int(&want, 3);
     put(&want, "xyz", 3);
     ck_forceready(1, 2, reply, want.at, want.n);
+}
+END_TEST
+
+START_TEST(shared_reply)
+{
+    static bytes want;
+    static const ipi_reply reply[2] = {{.nextras = 0}, {.extras = "xyz", .nextras = 3}};
+    for (size_t n = 1; n <= 2; n++) {
+        want.n = 0;
+        put_word(&want, "FORCEREADY");
+        put_int(&want, 1);
+        put(&want, " ", 1);
+        if (n > 1) {
+            put_int(&want, 3);
+            put(&want, "xyz", 3);
+        }
+        ck_assert_uint_eq(ipi_forceready_shared_size(n, reply), want.n);
+        unsigned char *out = malloc(want.n);
+        ck_assert_uint_eq(ipi_forceready_shared(out, n, reply), want.n);
+        ck_assert_mem_eq(out, want.at, want.n);
+        free(out);
+    }
+}
+END_TEST
+
+START_TEST(shared_replies_the_wire_cannot_carry)
+{
+    const ipi_reply reply = {.nextras = (uint32_t)INT32_MAX + 1};
+    unsigned char out = 42;
+    ck_assert_uint_eq(ipi_forceready_shared_size(0, &reply), 0);
+    ck_assert_uint_eq(ipi_forceready_shared_size(1, &reply), 0);
+    ck_assert_uint_eq(ipi_forceready_shared_size(SIZE_MAX / 4, &reply), 0);
+    ck_assert_uint_eq(ipi_forceready_shared(&out, 1, &reply), 0);
+    ck_assert_int_eq(out, 42);
 }
 END_TEST
 
@@ -1044,8 +1312,15 @@ Suite *suite(void)
         unknown_words,       driver_words,        natoms_out_of_limits, natoms_at_the_limit, largest_size_that_fits,
         sizes_that_overflow, batch_out_of_limits, init_out_of_limits,   init_at_the_limit,   lying_lengths};
     const TTest *const nonsense[] = {random_messages, random_bytes};
-    const TTest *const answers[] = {status_words, single_reply, batched_reply, replies_the_wire_cannot_carry,
-                                    large_reply_has_its_size};
+    const TTest *const answers[] = {status_words,
+                                    single_reply,
+                                    batched_reply,
+                                    replies_the_wire_cannot_carry,
+                                    large_reply_has_its_size,
+                                    shared_reply,
+                                    shared_replies_the_wire_cannot_carry};
+    const TTest *const direct[] = {direct_says_how_many, direct_takes_no_more};
+    const TTest *const segments[] = {shared_longest_name, shared_of_another_size};
     const TTest *const texts[] = {init_items, init_batch_sizes};
     Suite *all = suite_create("ipi");
     ADD_TESTS(all, "streams", streams);
@@ -1053,6 +1328,13 @@ Suite *suite(void)
     ADD_TESTS(all, "nonsense", nonsense);
     ADD_TESTS(all, "answers", answers);
     ADD_TESTS(all, "texts", texts);
+    ADD_TESTS(all, "direct", direct);
+    ADD_TESTS(all, "segments", segments);
+    TCase *shared = tcase_create("shared");
+    tcase_add_loop_test(shared, shared_stream, 1, 2);
+    tcase_add_loop_test(shared, shared_stream, 3, 4);
+    tcase_add_loop_test(shared, shared_out_of_limits, 0, (int)(sizeof bad_segments / sizeof *bad_segments));
+    suite_add_tcase(all, shared);
     TCase *recorded = tcase_create("recorded");
     tcase_add_loop_test(recorded, recorded_server, 0, (int)(sizeof recordings / sizeof *recordings));
     tcase_set_timeout(recorded, 120);

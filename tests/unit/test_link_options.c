@@ -14,7 +14,7 @@
 #include "suite.h"
 
 static const int hho[] = {1, 1, 8};
-static const nf_run_options run = {.natoms = 3, .species = hho, .extras = NF_EXTRAS_SUMMARY};
+static const nf_place_options place = {.natoms = 3, .species = hho, .extras = NF_EXTRAS_SUMMARY};
 
 static char unknown[512]; /* keys, and what they were meant to be */
 
@@ -43,7 +43,7 @@ static int read_text(nf_link_options **out, const char *text, const nf_link_orig
     nf_link_options *defaults;
     nf_error ignored = {0};
     unknown[0] = '\0';
-    if (nf_link_options_new(&defaults, &run, err) != 0)
+    if (nf_link_options_new(&defaults, &place, NULL, err) != 0)
         return NF_ENOMEM;
     int rc = nf_link_options_read(out, defaults, text, origin, err == NULL ? &ignored : err);
     nf_link_options_free(defaults);
@@ -108,8 +108,17 @@ START_TEST(unknown_keys_are_reported)
 }
 END_TEST
 
-/* ---- what is not ---- */
+/* Any text will do as an INIT. */
+START_TEST(broken_json_is_left_aside)
+{
+    assert_read("{\"species\": \"O\"", &here, "1 summary HHO");
+    assert_read("{\"species\": \"O\"} , batch_size:2", &here, "1 summary HHO");
+    assert_read("{ species : O }", &here, "1 summary HHO");
+    ck_assert_str_eq(unknown, "[{ species : O }>]");
+}
+END_TEST
 
+/* ---- what is not ---- */
 static const struct {
     const char *text;
     int code;
@@ -137,9 +146,7 @@ static const struct {
     {"{\"extras\": null}", NF_EFORMAT, "extras : null"},
     {"{\"species\": [8, 1]}", NF_EFORMAT, "'species' in the driver's INIT has more than words"},
     {"{\"species\": []}", NF_EFORMAT, "no atoms"},
-    {"{\"species\": \"O\"", NF_EFORMAT, "JSON"},
-    {"{\"species\": \"O\"} , batch_size:2", NF_EFORMAT, "JSON"},
-    {"{ species : O }", NF_EFORMAT, "JSON"},
+    {"{\"errors\": 1}", NF_EFORMAT, "errors : 1 in the driver's INIT: neither true nor false"},
 };
 
 START_TEST(refused)
@@ -151,10 +158,17 @@ END_TEST
 
 START_TEST(elements_of_the_model)
 {
-    nf_link_origin origin = {.model = potential_load(&potential_plain)}; /* O and H */
+    nf_service service;
+    nf_service_options model = {.name = "oh", .model = potential_load(&potential_plain)}; /* O and H */
+    nf_link_origin origin = {.nservices = 1, .services = &service};
+    ck_assert_int_eq(nf_service_open(&service, &model, NULL, NULL), 0);
     assert_read(" species : O H H , ", &origin, "1 summary OHH");
-    assert_refused(" species : O H Au , ", &origin, NF_EINVAL, "atom 3 is Au, which the model does not know");
-    nf_model_free((nf_model *)origin.model);
+    assert_refused(" species : O H Au , model : oh , ", &origin, NF_EINVAL,
+                   "species in the driver's INIT: atom 3 is Au, which the model does not know");
+    assert_refused(" model : ho , ", &origin, NF_EINVAL, "no model of that name");
+    assert_read(" species : O H H , model : oh , ", &origin, "1 summary OHH");
+    nf_service_close(&service);
+    nf_model_free(model.model);
 }
 END_TEST
 
@@ -230,7 +244,7 @@ START_TEST(every_key_has_help)
     size_t n = 0;
     for (; (key = nf_link_options_key(n, &help)) != NULL; n++)
         ck_assert(key[0] != '\0' && help != NULL && help[0] != '\0');
-    ck_assert_uint_eq(n, 5);
+    ck_assert_uint_eq(n, 7);
     ck_assert_ptr_null(help);
 }
 END_TEST
@@ -241,6 +255,7 @@ Suite *suite(void)
     TCase *t = tcase_create("all");
     tcase_add_loop_test(t, understood, 0, sizeof texts / sizeof *texts);
     tcase_add_test(t, unknown_keys_are_reported);
+    tcase_add_test(t, broken_json_is_left_aside);
     tcase_add_loop_test(t, refused, 0, sizeof bad / sizeof *bad);
     tcase_add_test(t, elements_of_the_model);
     tcase_add_test(t, files_are_for_drivers_on_this_machine);

@@ -12,27 +12,26 @@
 enum { ATOMS = 3, MOST = 8 };
 
 static const int ohh[ATOMS] = {8, 1, 1};
-static nf_model *model;
-static nf_calc *calc;
+static nf_service_options model;
+static nf_service service;
 static nf_team *team;
 static nf_link_options *options;
-static nf_run_options run;
 
 static void setup(void)
 {
-    model = potential_load(&potential_plain);
-    run = (nf_run_options){.model = model, .natoms = ATOMS, .species = ohh, .extras = NF_EXTRAS_SUMMARY};
-    ck_assert_int_eq(nf_calc_new(&calc, model, NULL, NULL), 0);
+    const nf_place_options place = {.natoms = ATOMS, .species = ohh, .extras = NF_EXTRAS_SUMMARY};
+    model = (nf_service_options){.name = "oh", .model = potential_load(&potential_plain)};
+    ck_assert_int_eq(nf_service_open(&service, &model, NULL, NULL), 0);
     ck_assert_int_eq(nf_team_new(&team, 1, NULL), 0);
-    ck_assert_int_eq(nf_link_options_new(&options, &run, NULL), 0);
+    ck_assert_int_eq(nf_link_options_new(&options, &place, &service, NULL), 0);
 }
 
 static void teardown(void)
 {
     nf_link_options_free(options);
     nf_team_free(team);
-    nf_calc_free(calc);
-    nf_model_free(model);
+    nf_service_close(&service);
+    nf_model_free(model.model);
 }
 
 /* Structures by letter, Bohr; a capital letter has another cell, which alone makes no difference to a cluster's energy. */
@@ -48,7 +47,7 @@ static int receive(nf_request *r, const char *letters, nf_error *err)
         double x[3 * ATOMS] = {0, 0, 0, 1.8, 0, 0, 0, 1.8 + 0.1 * ((letters[k] | 32) - 'a'), 0};
         TRY(nf_request_positions(r, 3 * ATOMS * k, 3 * ATOMS, (const unsigned char *)x, err));
     }
-    return nf_request_complete(r, &run, calc, err);
+    return nf_request_complete(r, err);
 }
 
 static void evaluate(nf_request *r)
