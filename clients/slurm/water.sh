@@ -36,18 +36,22 @@ end() { # STATUS WORD...
 
 # ---- how far it is ----
 
-number() { # TAG FILE
-    sed -n "s:.*<$1>\(.*\)</$1>.*:\1:p" "$2" 2>/dev/null | head -n 1 | tr -d ' '
+number() { # TAG FILE DEFAULT: i-PI leaves out what has its default
+    local found
+    found=$(sed -n "s:.*<$1> *\([0-9]*\) *</$1>.*:\1:p" "$2" 2>/dev/null | head -n 1)
+    echo "${found:-$3}"
 }
+
+steps() { number step "$1" 0; }
 
 newest() { # the whole state with the most steps; one that was cut short by a kill does not count
     for file in $restarts; do
-        tail -n 1 "$file" 2>/dev/null | grep -q '</simulation>' && echo "$(number step "$file") $file"
+        tail -n 1 "$file" 2>/dev/null | grep -q '</simulation>' && echo "$(steps "$file") $file"
     done | sort -n | tail -n 1 | cut -d ' ' -f 2-
 }
 
 finished() { # STATE
-    [ -n "$1" ] && [ "$(number step "$1")" -ge "$(number total_steps "$1")" ]
+    [ -n "$1" ] && [ "$(steps "$1")" -ge "$(number total_steps "$1" 1000)" ]
 }
 
 # ---- the two programs ----
@@ -123,7 +127,7 @@ asked='' served=0
 trap 'asked=yes; touch EXIT' USR1 TERM
 trap 'rm -rf "$sockets"; rm -f EXIT' EXIT
 
-say "from ${state:-$input}, step $(number step "$state")"
+say "from ${state:-$input}, step $(steps "$state")"
 begun=$(mktemp "$sockets/begun.XXXXXX")
 start_ipi "${state:-$input}"
 start_nearfar
@@ -138,13 +142,13 @@ if [ -n "$server" ]; then
 fi
 
 state=$(newest)
-finished "$state" && end 0 "done: $(number step "$state") steps"
+finished "$state" && end 0 "done: $(steps "$state") steps"
 if [ $ran -ne 0 ] || [ ! RESTART -nt "$begun" ]; then
     end 1 "i-PI failed (status $ran): see i-pi.log"
 elif [ -z "$asked" ] && [ $served -ne 0 ]; then
     end 1 "nearfar failed (status $served): see nearfar.log; the last whole step is in RESTART"
 fi
-say "stopped after $(number step "$state") steps"
+say "stopped after $(steps "$state") steps (status of i-PI $ran, of nearfar $served)"
 if [ -n "$asked" ] && [ -n "${REQUEUE:-}" ]; then
     scontrol requeue "$SLURM_JOB_ID"
 fi

@@ -76,8 +76,9 @@ class Job:
         return len(steps(self.where)) >= n
 
     def ends(self, status: int, *words: str) -> None:
-        """With nothing left behind: no task, no socket, no EXIT."""
+        """With nothing left behind: no task, no socket, no EXIT; and no word of the shell's own."""
         assert self.script.wait(SECONDS) == status, self.story()
+        assert SCRIPT.name not in self.script.text(), self.story()
         for word in words:
             assert word in self.script.text(), self.story()
         assert not [p for name in ("i-pi", "nearfar") for p in self.pids(name) if Path(f"/proc/{p}").exists()]
@@ -137,7 +138,7 @@ def test_wall_time_and_on(run: Callable[..., Path], submit: Callable[..., Job]) 
     job = submit(where)
     job.until(lambda: job.has_steps(10))
     job.script.process.send_signal(signal.SIGUSR1)
-    job.ends(STOPPED, "stopped after")
+    job.ends(STOPPED, "stopped after", "(status of i-PI 0, of nearfar 0)")
     so_far = len(steps(where))
     assert so_far > 10
     enough(where, so_far + 20)
