@@ -100,9 +100,9 @@ class Simulation:
             watch: Watch = lambda ipi, nearfars: None) -> Result:
         """To the end, or AssertionError with both logs. `species`: by default `start`; False: not on the command line."""
         where.mkdir(parents=True, exist_ok=True)
-        address = unique_name() if self.mode == "unix" else f"127.0.0.1:{free_port()}"
+        address = f"127.0.0.1:{free_port()}" if self.mode == "inet" else unique_name()
         (where / "input.xml").write_text(self.input(address))
-        word = "unix" if self.mode == "unix" else "tcp"
+        word = "tcp" if self.mode == "inet" else self.mode
         named = [] if species is False else ["--species", species or self.start]
         drive(where, "input.xml", [[*self.models, f"{word}:{address}", *named, *self.options]], seconds, watch)
         return Result(where, self.steps)
@@ -131,10 +131,10 @@ def drive(where: Path, input_file: str, servers: Sequence[Sequence[object]], sec
 
 
 def remove_socket(words: Sequence[object]) -> None:
-    """The file of unix:NAME, if a killed i-PI has left it behind."""
+    """The file of unix:NAME or shm:NAME, if a killed i-PI has left it behind."""
     for word in map(str, words):
-        if word.startswith("unix:") and "/" not in word:
-            Path(f"/tmp/ipi_{word[5:]}").unlink(missing_ok=True)
+        if word.startswith(("unix:", "shm:")) and "/" not in word:
+            Path(f"/tmp/ipi_{word.split(':')[1]}").unlink(missing_ok=True)
 
 
 class Footprint:
