@@ -462,7 +462,7 @@ static const struct {
     int32_t natoms, length;
     const char *part;
 } bad_segments[] = {
-    {0, 0, "announced 0 atoms; 1 to 1000"},
+    {0, 0, "announced 0 atoms; 1 to 1000 are allowed; does it share memory at all (mode='shm')?"},
     {1001, 0, "announced 1001 atoms; 1 to 1000"},
     {4, 0, "a name of 0 bytes for its shared memory; 1 to 255"},
     {4, -1, "a name of -1 bytes"},
@@ -515,6 +515,27 @@ START_TEST(shared_of_another_size)
     put_word(&in, "POSDATA");
     put_int(&in, 4);
     ck_shared_broken(&in, "announced 2 x 4 atoms; its shared memory was made for 1 x 4");
+}
+END_TEST
+
+/* Where a socket was to carry the numbers both would wait for ever. */
+START_TEST(shared_by_mistake)
+{
+    static bytes in, want;
+    static session s;
+    for (int nstructures = 1; nstructures <= 2; nstructures++) {
+        in.n = want.n = 0;
+        put_shared(&in, &want, nstructures, 4, true);
+        for (size_t step = 1; step <= in.n; step += in.n - 1) {
+            int rc = 0;
+            session_start(&s, &roomy);
+            ck_assert_int_eq(ipi_dec_set_batch(&s.dec, nstructures), 0);
+            for (size_t at = 0; at < in.n && rc == 0; at += step)
+                rc = feed(&s, in.at + at, step);
+            ck_assert_int_lt(rc, 0);
+            ck_assert_ptr_nonnull(strstr(ipi_dec_error(&s.dec), "connect to shm:NAME"));
+        }
+    }
 }
 END_TEST
 
@@ -1383,7 +1404,7 @@ Suite *suite(void)
                                     shared_reply,
                                     shared_replies_the_wire_cannot_carry};
     const TTest *const direct[] = {direct_says_how_many, direct_takes_no_more};
-    const TTest *const segments[] = {shared_longest_name, shared_of_another_size};
+    const TTest *const segments[] = {shared_by_mistake, shared_longest_name, shared_of_another_size};
     const TTest *const texts[] = {init_items, init_batch_sizes};
     Suite *all = suite_create("ipi");
     ADD_TESTS(all, "streams", streams);
