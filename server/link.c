@@ -47,6 +47,7 @@ static void end(nf_link *link, int code, const char *fmt, ...)
     else
         close_timer(link);
     link->open = false;
+    nf_shm_close(&link->shm);
     nf_server_closed(link->server, link, code, fmt == NULL ? NULL : text);
 }
 
@@ -83,6 +84,12 @@ static void on_written(uv_write_t *write, int status)
 
 static void send_forces(nf_link *link)
 {
+    nf_error err;
+    int bad = link->request.shared ? nf_request_write(&link->request, &link->shm, &err) : 0;
+    if (bad != 0) {
+        end(link, bad, "%s", err.msg);
+        return;
+    }
     uv_buf_t buf = {.base = (char *)link->request.reply, .len = link->request.nreply};
     link->write.data = link;
     link->writing = true;
@@ -253,11 +260,25 @@ static void take_positions(nf_link *link, const ipi_event *ev)
         end(link, rc, "%s", err.msg);
 }
 
+static void take_segment(nf_link *link, const ipi_event *ev)
+{
+    nf_error err;
+    uv_os_fd_t fd;
+    uid_t owner = uv_fileno(&link->socket.handle, &fd) == 0 ? nf_shm_peer(fd) : (uid_t)-1;
+    if (ev->segment.which == 0)
+        nf_shm_begin(&link->shm, link->request.natoms, link->request.nstructures);
+    int rc = nf_shm_open(&link->shm, ev->segment.which, ev->segment.name, ev->segment.nname, owner, &err);
+    if (rc != 0)
+        end(link, rc, "%s", err.msg);
+}
+
 static void queue_job(nf_link *link, const ipi_event *ev)
 {
     nf_error err;
     (void)ev;
-    int rc = nf_request_complete(&link->request, nf_server_options(link->server), nf_server_calc(link->server), &err);
+    int rc = link->address->shared ? nf_request_read(&link->request, &link->shm, &err) : 0;
+    if (rc == 0)
+        rc = nf_request_complete(&link->request, nf_server_options(link->server), nf_server_calc(link->server), &err);
     if (rc != 0) {
         end(link, rc, "%s", err.msg);
         return;
@@ -304,7 +325,10 @@ static action *const rules[NF_LINK_NSTATES][IPI_EXIT + 1] = {
                        [IPI_POSDATA] = take_posdata,
                        [IPI_GETFORCE] = no_structure,
                        [IPI_EXIT] = leave},
-    [NF_LINK_FILLING] = {[IPI_CELL] = take_cell, [IPI_POSITIONS] = take_positions, [IPI_POSDATA_END] = queue_job},
+    [NF_LINK_FILLING] = {[IPI_CELL] = take_cell,
+                         [IPI_POSITIONS] = take_positions,
+                         [IPI_SEGMENT] = take_segment,
+                         [IPI_POSDATA_END] = queue_job},
     [NF_LINK_BUSY] = {[IPI_STATUS] = hold_status,
                       [IPI_INIT] = take_init,
                       [IPI_POSDATA] = take_posdata,
@@ -356,6 +380,13 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     (void)suggested;
     assert(link->begin == link->end);
     link->begin = link->end = 0;
+    size_t offset, direct = ipi_dec_direct(&link->decoder, &offset);
+    if (link->state == NF_LINK_FILLING && direct > 0) {
+        size_t room = direct < offset + NF_LINK_BUFFER ? direct : offset + NF_LINK_BUFFER; /* twice what came */
+        char *array = (char *)nf_request_room(&link->request, offset + room, NULL);
+        *buf = array == NULL ? uv_buf_init(NULL, 0) : uv_buf_init(array + offset, (unsigned)room);
+        return;
+    }
     *buf = uv_buf_init((char *)link->buffer, NF_LINK_BUFFER);
 }
 
@@ -385,14 +416,20 @@ static void on_hangup(nf_link *link, int status)
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     nf_link *link = stream->data;
-    (void)buf;
     if (n < 0) {
         on_hangup(link, (int)n);
         return;
     }
     acknowledge_at_once(link);
     link->heard = link->heard || n > 0;
-    link->end += (size_t)n;
+    if (n > 0 && buf->base != (char *)link->buffer) {
+        ipi_event ev;
+        int rc = ipi_dec_took(&link->decoder, link->request.pos, (size_t)n, &ev);
+        if (rc > 0)
+            act(link, &ev);
+    } else {
+        link->end += (size_t)n;
+    }
     process(link);
 }
 
@@ -485,6 +522,9 @@ void nf_link_start(nf_link *link, uint64_t deadline_ms)
     static const ipi_limits limits = {INT32_MAX, NF_LINK_BATCH_MOST, IPI_INIT_MAX};
     link->options = nf_link_options_ref(nf_server_defaults(link->server));
     ipi_dec_init(&link->decoder, &limits);
+    if (link->address->shared)
+        ipi_dec_set_shared(&link->decoder);
+    nf_shm_init(&link->shm);
     link->state = NF_LINK_CONNECTING;
     link->deadline = deadline_ms;
     uv_timer_init(nf_server_loop(link->server), &link->retry);

@@ -62,6 +62,7 @@ typedef struct nf_link {
     int attempts; /* to connect */
     ipi_dec decoder;
     nf_request request;
+    nf_shm shm;
     size_t begin, end; /* of what was read and not yet decoded */
     unsigned char buffer[NF_LINK_BUFFER];
 } nf_link;
