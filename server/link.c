@@ -393,6 +393,18 @@ static void take_positions(nf_link *link, const ipi_event *ev)
         end(link, rc, "%s", err.msg);
 }
 
+/* i-PI can give the same names to two links that it takes up one after the other, and both would have wrong numbers. */
+static void refuse_shared_twice(nf_link *link)
+{
+    for (nf_link *other = link->server->links; other != NULL; other = other->next)
+        if (other != link && other->state != NF_LINK_CLOSED && nf_shm_same(&other->shm, &link->shm)) {
+            const char *const why = "the driver gave the same shared memory to two links: use --links 1, or mode='unix'";
+            end(other, NF_EIO, "%s", why);
+            end(link, NF_EIO, "%s", why);
+            return;
+        }
+}
+
 static void take_segment(nf_link *link, const ipi_event *ev)
 {
     nf_error err;
@@ -401,8 +413,12 @@ static void take_segment(nf_link *link, const ipi_event *ev)
     if (ev->segment.which == 0)
         nf_shm_begin(&link->shm, link->request.natoms, link->request.nstructures);
     int rc = nf_shm_open(&link->shm, ev->segment.which, ev->segment.name, ev->segment.nname, owner, &err);
-    if (rc != 0)
+    if (rc != 0) {
         end(link, rc, "%s", err.msg);
+    } else if (ev->segment.which == IPI_SEGMENTS - 1) {
+        refuse_shared_twice(link);
+        nf_place_next(link->place);
+    }
 }
 
 static void queue_job(nf_link *link, const ipi_event *ev)
