@@ -85,7 +85,8 @@ def test_inspect(call: Call, committee: list[Path], water64: Path) -> None:
 
 def test_sha256(call: Call, committee: list[Path]) -> None:
     """What a user computes from the same files."""
-    files = [f for m in committee for f in [m / "input.nn", m / "scaling.data", *sorted(m.glob("weights.*.data"))]]
+    members = [m.parent for c in committee for m in sorted(c.rglob("input.nn"))]
+    files = [f for m in members for f in [m / "input.nn", m / "scaling.data", *sorted(m.glob("weights.*.data"))]]
     want = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
     assert f"sha256 {want}" in call("inspect", *committee).stdout
     assert f'"sha256":"{want}"' in call("inspect", *committee, "--json").stdout
