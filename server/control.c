@@ -118,23 +118,9 @@ static void answer_json(connection *peer, json_t *value)
     json_decref(value);
 }
 
-/* A sentence may quote a name that is no UTF-8, which JSON cannot hold. */
-static json_t *printable(const char *text)
-{
-    char clean[sizeof((nf_error *)0)->msg];
-    json_t *value = json_string(text);
-    if (value != NULL)
-        return value;
-    snprintf(clean, sizeof clean, "%s", text);
-    for (char *p = clean; *p != '\0'; p++)
-        if ((unsigned char)*p > 126)
-            *p = '?';
-    return json_string(clean);
-}
-
 static void answer(connection *peer, bool ok, const char *text)
 {
-    answer_json(peer, json_pack("{sbso}", "ok", ok, ok ? "text" : "error", printable(text)));
+    answer_json(peer, json_pack("{sbso}", "ok", ok, ok ? "text" : "error", nf_json_text(text)));
 }
 
 /* 0: all is sent; 1: the peer has to read first; -1: it is gone. */

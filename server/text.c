@@ -47,3 +47,17 @@ void nf_text_free(nf_text *t)
     nf_free(t->bytes);
     *t = (nf_text){0};
 }
+
+json_t *nf_json_text(const char *text)
+{
+    json_t *value = json_string(text);
+    char *ascii = value == NULL ? nf_strdup(text) : NULL;
+    if (ascii == NULL)
+        return value;
+    for (char *p = ascii; *p != '\0'; p++)
+        if ((unsigned char)*p > 126)
+            *p = '?';
+    value = json_string(ascii);
+    nf_free(ascii);
+    return value;
+}

@@ -23,4 +23,8 @@ void nf_text_print(nf_text *t, const char *fmt, ...) __attribute__((format(print
 void nf_text_json(nf_text *t, const json_t *value);
 void nf_text_free(nf_text *t);
 
+/** A JSON string. Names of files may be no UTF-8, which JSON cannot hold: then bytes beyond ASCII become '?'. NULL
+ *  without memory. */
+json_t *nf_json_text(const char *text);
+
 #endif
