@@ -19,7 +19,11 @@ typedef struct {
 void nf_text_add(nf_text *t, const char *bytes, size_t n);
 /** As printf, a piece of at most 1023 characters. */
 void nf_text_print(nf_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/** A JSON value on one line, numbers with 12 digits. */
+void nf_text_integer(nf_text *t, long long value);
+/** To six decimals, or nine digits where those say more. Much faster than printf: the loop has to write some thousand
+ *  numbers between two messages. Not finite: null. */
+void nf_text_number(nf_text *t, double value);
+/** A JSON value on one line. */
 void nf_text_json(nf_text *t, const json_t *value);
 void nf_text_free(nf_text *t);
 
