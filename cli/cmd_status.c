@@ -14,7 +14,7 @@
 #include "cli/status_text.h"
 #include "server/ask.h"
 #include "server/runtime_dir.h"
-#include "server/text.h"
+#include "server/writer.h"
 
 enum { MOST_SERVERS = 64 };
 
@@ -52,10 +52,10 @@ static int take_path(settings *s, const char *argument, nf_error *err)
 
 static int print_json(const json_t *snapshot)
 {
-    nf_text line = {0};
-    nf_text_json(&line, snapshot);
+    nf_writer line = {0};
+    nf_writer_json(&line, snapshot);
     bool good = !line.failed && puts(line.bytes) >= 0;
-    nf_text_free(&line);
+    nf_writer_free(&line);
     return good ? 0 : NF_ENOMEM;
 }
 

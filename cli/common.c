@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "server/text.h"
+#include "server/writer.h"
 
 static cli_log_kind log_kind = CLI_LOG_TEXT;
 

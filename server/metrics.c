@@ -82,7 +82,7 @@ static const struct {
 /* ---- labels, written once for each object ---- */
 
 typedef struct {
-    nf_text text;
+    nf_writer text;
     size_t n, *ends; /* of object i in text */
 } labels;
 
@@ -95,28 +95,28 @@ static const char *label(const char *key)
     return key;
 }
 
-static void put_escaped(nf_text *out, const char *value)
+static void put_escaped(nf_writer *out, const char *value)
 {
     for (;;) {
         size_t n = strcspn(value, "\\\"\n");
-        nf_text_add(out, value, n);
+        nf_writer_add(out, value, n);
         if (value[n] == '\0')
             return;
-        nf_text_print(out, "\\%c", value[n] == '\n' ? 'n' : value[n]);
+        nf_writer_print(out, "\\%c", value[n] == '\n' ? 'n' : value[n]);
         value += n + 1;
     }
 }
 
-static void put_labels(nf_text *out, bool first, const char *const *keys, size_t most, const json_t *object)
+static void put_labels(nf_writer *out, bool first, const char *const *keys, size_t most, const json_t *object)
 {
     for (size_t i = 0; i < most && keys[i] != NULL; i++) {
         const json_t *value = json_object_get(object, keys[i]);
-        nf_text_print(out, "%c%s=\"", first ? '{' : ',', label(keys[i]));
+        nf_writer_print(out, "%c%s=\"", first ? '{' : ',', label(keys[i]));
         if (json_is_integer(value))
-            nf_text_integer(out, json_integer_value(value));
+            nf_writer_integer(out, json_integer_value(value));
         if (json_is_string(value))
             put_escaped(out, json_string_value(value));
-        nf_text_add(out, "\"", 1);
+        nf_writer_add(out, "\"", 1);
         first = false;
     }
 }
@@ -139,28 +139,28 @@ static int make_labels(labels *l, const subject *of, const json_t *snapshot)
 
 static void free_labels(labels *l)
 {
-    nf_text_free(&l->text);
+    nf_writer_free(&l->text);
     nf_free(l->ends);
 }
 
 /* name{label="value", which still has to be closed where there are labels; whether there are. */
-static bool begin_sample(nf_text *out, const char *name, const labels *l, size_t i)
+static bool begin_sample(nf_writer *out, const char *name, const labels *l, size_t i)
 {
     size_t n = l->ends[i + 1] - l->ends[i];
-    nf_text_add(out, name, strlen(name));
+    nf_writer_add(out, name, strlen(name));
     if (n > 0)
-        nf_text_add(out, l->text.bytes + l->ends[i], n);
+        nf_writer_add(out, l->text.bytes + l->ends[i], n);
     return n > 0;
 }
 
 /* ---- all lines of a name, which belong together ---- */
 
-static void put_head(nf_text *out, const char *name, const char *type, const char *help)
+static void put_head(nf_writer *out, const char *name, const char *type, const char *help)
 {
-    nf_text_print(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    nf_writer_print(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void put_metric(nf_text *out, const metric *m, const labels *l, const json_t *snapshot)
+static void put_metric(nf_writer *out, const metric *m, const labels *l, const json_t *snapshot)
 {
     put_head(out, m->name, m->type, m->help);
     for (size_t i = 0; i < l->n; i++) {
@@ -168,24 +168,25 @@ static void put_metric(nf_text *out, const metric *m, const labels *l, const jso
         value = m->inner == NULL ? value : json_object_get(value, m->inner);
         if (!json_is_number(value))
             continue;
-        bool closed = begin_sample(out, m->name, l, i);
-        nf_text_add(out, "} " + !closed, closed ? 2 : 1);
-        nf_text_number(out, m->factor * json_number_value(value));
-        nf_text_add(out, "\n", 1);
+        if (begin_sample(out, m->name, l, i))
+            nf_writer_add(out, "}", 1);
+        nf_writer_add(out, " ", 1);
+        nf_writer_number(out, m->factor * json_number_value(value));
+        nf_writer_add(out, "\n", 1);
     }
 }
 
-static void put_fact(nf_text *out, size_t which, const labels *l, const json_t *snapshot)
+static void put_fact(nf_writer *out, size_t which, const labels *l, const json_t *snapshot)
 {
     put_head(out, facts[which].name, "gauge", facts[which].help);
     for (size_t i = 0; i < l->n; i++) {
         bool others = begin_sample(out, facts[which].name, l, i);
         put_labels(out, !others, facts[which].labels, 4, object_at(facts[which].of, snapshot, i));
-        nf_text_add(out, "} 1\n", 4);
+        nf_writer_add(out, "} 1\n", 4);
     }
 }
 
-static void put_subject(nf_text *out, const subject *of, const json_t *snapshot)
+static void put_subject(nf_writer *out, const subject *of, const json_t *snapshot)
 {
     labels l;
     if (make_labels(&l, of, snapshot) != 0)
@@ -199,7 +200,7 @@ static void put_subject(nf_text *out, const subject *of, const json_t *snapshot)
     free_labels(&l);
 }
 
-void nf_metrics(nf_text *out, const json_t *snapshot)
+void nf_metrics(nf_writer *out, const json_t *snapshot)
 {
     static const subject *const subjects[] = {&whole, &models, &addresses, &links};
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)

@@ -409,7 +409,7 @@ START_TEST(labels_and_numbers)
         "nearfar_link_latency_p50_seconds{link=\"7\",address=\"x\"} 0.0015\n",
         "nearfar_link_energy_electronvolts{link=\"7\",address=\"x\"} -1e-07\n",
     };
-    nf_text out = {0};
+    nf_writer out = {0};
     json_t *snapshot = json_loads(text, 0, NULL);
     nf_metrics(&out, snapshot);
     ck_assert(!out.failed);
@@ -417,12 +417,12 @@ START_TEST(labels_and_numbers)
         ck_assert_msg(strstr(out.bytes, want[i]) != NULL, "%s in\n%s", want[i], out.bytes);
     ck_assert_ptr_null(strstr(out.bytes, "p99_seconds{"));
     ck_assert_ptr_null(strstr(out.bytes, "\nnearfar_threads "));
-    nf_text_free(&out);
+    nf_writer_free(&out);
     json_decref(snapshot);
     json_t *empty = json_object();
     nf_metrics(&out, empty);
     ck_assert(!out.failed);
-    nf_text_free(&out);
+    nf_writer_free(&out);
     json_decref(empty);
 }
 END_TEST
@@ -436,10 +436,10 @@ START_TEST(cost)
     for (int what = 0; what < 2; what++) {
         clock_t before = clock();
         for (int i = 0; i < REPEATS; i++) {
-            nf_text out = {0};
-            what == 0 ? nf_text_json(&out, snapshot) : nf_metrics(&out, snapshot);
+            nf_writer out = {0};
+            what == 0 ? nf_writer_json(&out, snapshot) : nf_metrics(&out, snapshot);
             ck_assert(!out.failed);
-            nf_text_free(&out);
+            nf_writer_free(&out);
         }
         seconds[what] = (double)(clock() - before) / CLOCKS_PER_SEC / REPEATS;
     }
