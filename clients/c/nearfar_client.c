@@ -317,10 +317,9 @@ static int not_connected(nf_client *c, int error)
 static int connect_to(nf_client *c, const struct sockaddr *to, socklen_t size)
 {
     struct nf_client_state *s = c->state;
-    int error = 0;
+    int rc, error = 0;
     socklen_t n = sizeof error;
     TRY(make_socket(c, to->sa_family));
-    int rc;
     while ((rc = connect(s->fd, to, size)) != 0 && errno == EAGAIN && now() < s->deadline)
         nanosleep(&a_moment, NULL); /* the queue of a unix socket is full */
     if (rc == 0)
@@ -627,7 +626,7 @@ static size_t find_group(const int *z, size_t n, size_t *times)
     size_t best = 1;
     *times = repeats(z, n, 1);
     for (size_t group = 2; group <= GROUP_MOST && 2 * group <= n; group++) {
-        size_t k = repeats(z, n, group);
+        size_t k = *times > 1 && group % best == 0 ? 0 : repeats(z, n, group);
         if (k > 1 && k * group > *times * best) {
             best = group;
             *times = k;

@@ -58,6 +58,7 @@ class NearfarCalculator(Calculator):
 
     def __init__(self, address: str, **parameters: Any) -> None:
         self.client: Optional[Client] = None
+        self._numbers = np.zeros(0, dtype=int)  # what the client has been told
         unknown = set(parameters) - set(self.default_parameters)
         if unknown:
             raise TypeError(f"NearfarCalculator has no parameter {sorted(unknown)[0]!r}")
@@ -69,7 +70,7 @@ class NearfarCalculator(Calculator):
         changed = super().set(**parameters)
         if changed and self.client is not None:
             self.close()
-            self.client = Client(**self.parameters)
+            self.client, self._numbers = Client(**self.parameters), np.zeros(0, dtype=int)
             self.reset()
         return changed
 
@@ -84,10 +85,15 @@ class NearfarCalculator(Calculator):
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def _name_elements(self, atoms: Atoms) -> None:
+        if not np.array_equal(self._numbers, atoms.numbers):
+            self.client.set_species(atoms.numbers.tolist())
+            self._numbers = atoms.numbers.copy()
+
     def calculate(self, atoms: Optional[Atoms] = None, properties: Sequence[str] = ("energy",),
                   system_changes: Sequence[str] = tuple(all_changes)) -> None:
         super().calculate(atoms, properties, system_changes)
-        self.client.set_species(self.atoms.numbers)
+        self._name_elements(self.atoms)
         self.results = _results(self.atoms, self.client.evaluate(self.atoms.positions, periodic_cell(self.atoms)))
 
     def calculate_many(self, images: Sequence[Atoms]) -> list[dict[str, Any]]:
@@ -96,6 +102,6 @@ class NearfarCalculator(Calculator):
             raise ValueError("the structures have the same elements in the same order")
         if not images:
             return []
-        self.client.set_species(images[0].numbers)
+        self._name_elements(images[0])
         found = self.client.evaluate_batch([a.positions for a in images], [periodic_cell(a) for a in images])
         return [_results(a, r) for a, r in zip(images, found)]

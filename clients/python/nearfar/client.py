@@ -12,6 +12,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from .errors import NearfarError
 from .result import Result
 from .species import Species, as_text
 from .units import BOHR, HARTREE
@@ -74,6 +75,10 @@ class Client:
     def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
                  trace: Optional[TracebackType]) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies, here or in another process, have connections of their own."""
+        return type(self), (self.address, self.model, self._species, self.extras, self.timeout, self.wait)
 
     def set_species(self, species: Optional[Species]) -> None:
         """Other elements, for the calls that follow."""
@@ -174,7 +179,7 @@ class Client:
         energies = wire.numbers(n) * HARTREE
         announced = wire.integer()
         if announced != natoms:
-            raise ValueError(f"{wire.address} answers for {announced} atoms, {natoms} were sent")
+            raise NearfarError(f"{wire.address} answers for {announced} atoms, {natoms} were sent")
         forces = wire.numbers(n, natoms, 3) * (HARTREE / BOHR)
         virials = wire.numbers(n, 3, 3) * HARTREE
         texts = [wire.text() for _ in range(n)]

@@ -30,7 +30,7 @@ def _shaped(extras: dict[str, Any], natoms: int) -> dict[str, Any]:
     return extras
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """energy in eV; forces [N][3] in eV/Angstrom; virial [3][3] = -dE/dstrain in eV, not divided by the volume.
 

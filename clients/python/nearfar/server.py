@@ -62,7 +62,9 @@ def _private_place() -> str:
     return place
 
 
-def _end(process: subprocess.Popen[bytes], place: str, seconds: float = 10.0) -> None:
+def _end(process: subprocess.Popen[bytes], place: str, owner: int, seconds: float = 10.0) -> None:
+    if owner != os.getpid():  # a child that was forked
+        return
     if process.poll() is None:
         process.terminate()
         try:
@@ -89,7 +91,7 @@ class Server:
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
-        self.stop = weakref.finalize(self, _end, self.process, place)
+        self.stop = weakref.finalize(self, _end, self.process, place, os.getpid())
         try:
             self._await(time.monotonic() + timeout, timeout)
         except BaseException:

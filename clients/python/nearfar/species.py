@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Optional, Union
+
+import numpy as np
 
 Species = Union[str, Iterable[Union[str, int]]]
 
@@ -16,6 +19,7 @@ SYMBOLS = """
 LARGEST_GROUP = 32
 
 
+@lru_cache(maxsize=1024)
 def symbol(element: str | int) -> str:
     """Of an element that is a symbol or an atomic number."""
     if isinstance(element, str):
@@ -39,7 +43,7 @@ def _best_group(names: Sequence[str], first: int) -> tuple[int, int]:
     """How the rest of the list best begins: the length of a group, and how often it comes."""
     best, times = 1, _repeats(names, first, 1)
     for group in range(2, min(LARGEST_GROUP, (len(names) - first) // 2) + 1):
-        if group > best * times and names[first] != names[first + group]:
+        if times > 1 and group % best == 0:
             continue
         n = _repeats(names, first, group)
         if n > 1 and n * group > times * best:
@@ -61,7 +65,7 @@ def as_text(species: Optional[Species]) -> tuple[Optional[str], Optional[int]]:
     """The list for INIT, and its number of atoms where that is known here: a text is for the server to read."""
     if species is None or isinstance(species, str):
         return species, None
-    names = [symbol(s) for s in species]
+    names = [symbol(s) for s in (species.tolist() if isinstance(species, np.ndarray) else species)]
     if not names:
         raise ValueError("there must be an atom at least")
     return shortest(names), len(names)
