@@ -418,7 +418,7 @@ static void put_json(bytes *b, const char *text)
     for (; *text != '\0'; text++) {
         char escaped[8];
         if (*text == '"' || *text == '\\' || (unsigned char)*text < ' ')
-            snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)*text);
+            snprintf(escaped, sizeof escaped, "\\u%04x", (unsigned)(unsigned char)*text);
         else
             snprintf(escaped, sizeof escaped, "%c", *text);
         put_text(b, escaped);

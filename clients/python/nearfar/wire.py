@@ -15,6 +15,7 @@ import numpy as np
 from .errors import ConnectionLost, NearfarError, Refused, TimedOut
 
 LONGEST_TEXT = 1 << 30
+AT_ONCE, AT_MOST = 1 << 16, 1 << 20  # bytes
 NOBODY_YET = (FileNotFoundError, ConnectionRefusedError)
 
 
@@ -49,6 +50,7 @@ class Wire:
 
     def __init__(self, address: str, deadline: Deadline, wait: float = 0.0) -> None:
         self.address, self.deadline, self.owner = address, deadline, os.getpid()
+        self._in = b""  # has arrived, is not taken yet
         self.socket = self._connect(wait)
 
     # ---- connecting ----
@@ -99,7 +101,7 @@ class Wire:
     def usable(self) -> bool:
         """Between two calls there is nothing to read, unless the server has left; and a child of ours must not write in
         between."""
-        if self.owner != os.getpid():
+        if self.owner != os.getpid() or self._in:
             return False
         try:
             self.socket.setblocking(False)
@@ -140,22 +142,28 @@ class Wire:
             pass
         raise ConnectionLost(f"cannot send to {self.address}: {why.strerror or why}") from why
 
+    def _receive(self, most: int) -> bytes:
+        self._arm()
+        try:
+            data = self.socket.recv(most)
+        except socket.timeout:
+            raise self._late() from None
+        except ConnectionResetError:
+            data = b""
+        except OSError as e:
+            raise ConnectionLost(f"cannot read from {self.address}: {e.strerror or e}") from e
+        if not data:
+            raise ConnectionLost(f"the server at {self.address} has closed the connection; it knows why")
+        return data
+
     def take(self, n: int) -> bytearray:
-        data = bytearray(n)
-        view, have = memoryview(data), 0
-        while have < n:
-            self._arm()
-            try:
-                got = self.socket.recv_into(view[have:])
-            except socket.timeout:
-                raise self._late() from None
-            except ConnectionResetError:
-                got = 0
-            except OSError as e:
-                raise ConnectionLost(f"cannot read from {self.address}: {e.strerror or e}") from e
-            if got == 0:
-                raise ConnectionLost(f"the server at {self.address} has closed the connection; it knows why")
-            have += got
+        """Exactly n bytes. What comes with them is kept: most answers are one piece."""
+        data = bytearray(self._in[:n])
+        self._in = self._in[n:]
+        while len(data) < n:
+            more = self._receive(AT_ONCE if n < AT_ONCE else AT_MOST)
+            self._in = more[n - len(data):]
+            data += more[:n - len(data)]
         return data
 
     def integer(self) -> int:
