@@ -23,7 +23,7 @@ enum {
     SPARE_MOST = 8,
     OUT = 1 << 16,
     TEXT_MOST = 1024, /* of addresses and reasons */
-    LEVEL = 1 /* with Z_RLE: coordinates are noise, and half the time finds as little in them */
+    LEVEL = 1         /* with Z_RLE: coordinates are noise, and half the time finds as little in them */
 };
 
 static const uint64_t flush_ns = 200000000;
@@ -358,8 +358,7 @@ static int prepare(nf_record *r, const char *path, nf_error *err)
     r->path = nf_strdup(path);
     r->spare = nf_calloc(1, sizeof *r->spare);
     r->nblocks = r->nspare = r->spare != NULL;
-    if (r->path == NULL || r->spare == NULL ||
-        deflateInit2(&r->z, LEVEL, Z_DEFLATED, 15 + 16, 9, Z_RLE) != Z_OK)
+    if (r->path == NULL || r->spare == NULL || deflateInit2(&r->z, LEVEL, Z_DEFLATED, 15 + 16, 9, Z_RLE) != Z_OK)
         return nf_fail_memory(err, "a recording");
     r->fd = open_file(path, err);
     return r->fd < 0 ? r->fd : 0;

@@ -204,8 +204,7 @@ static nf_trial gather_trial(const nf_server *s, const nf_service *service)
     return trial;
 }
 
-static void reload(void *ctx, const char *model, const char *path,
-                   void (*done)(void *done_ctx, int code, const char *text), void *done_ctx)
+static void reload(void *ctx, const char *model, const char *path, nf_outside_done *done, void *done_ctx)
 {
     nf_server *s = ctx;
     nf_service *service = find_service(s, model);
