@@ -18,6 +18,8 @@
 #include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,13 +31,12 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <signal.h>
 
 enum { HEADER = 12, CELLS = 144, BEFORE = HEADER + CELLS + 4, TAIL = 72 + 4, DRIVER_BUFFER = 1 << 20 };
 
 typedef struct {
     bool unix_socket;
-    char path[64], word[96]; /* word: what nearfar calls the place */
+    char *path, word[96]; /* word: what nearfar calls the place */
     int listener, port;
 } place;
 
@@ -52,6 +53,14 @@ typedef struct {
     pid_t pid;
     double *us; /* [blocks] of a step */
 } server;
+
+static char paths[2][64]; /* of the sockets, also for whoever ends early */
+
+static void remove_sockets(void)
+{
+    for (int k = 0; k < 2; k++)
+        unlink(paths[k]);
+}
 
 static void die(const char *what)
 {
@@ -140,7 +149,8 @@ static void no_delay(const place *where, int fd)
 static void listen_unix(place *p, int k)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    snprintf(p->path, sizeof p->path, "/tmp/bench-transport-%d-%d", (int)getpid(), k);
+    p->path = paths[k];
+    snprintf(p->path, sizeof paths[k], "/tmp/bench-transport-%d-%d", (int)getpid(), k);
     snprintf(p->word, sizeof p->word, "unix:%s", p->path);
     snprintf(a.sun_path, sizeof a.sun_path, "%s", p->path);
     p->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -176,7 +186,8 @@ static int connect_to(const place *p)
     struct sockaddr_un u = {.sun_family = AF_UNIX};
     struct sockaddr_in i = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)p->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    memcpy(u.sun_path, p->path, sizeof p->path);
+    if (p->unix_socket)
+        snprintf(u.sun_path, sizeof u.sun_path, "%s", p->path);
     int fd = socket(p->unix_socket ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
     int rc =
         p->unix_socket ? connect(fd, (struct sockaddr *)&u, sizeof u) : connect(fd, (struct sockaddr *)&i, sizeof i);
@@ -205,7 +216,7 @@ static const unsigned char *next(reader *r, size_t n)
     while (r->end - r->begin < n) {
         ssize_t k = recv(r->fd, r->bytes + r->end, DRIVER_BUFFER - r->end, 0);
         if (k <= 0)
-            exit(0);
+            _exit(0);
         r->end += (size_t)k;
     }
     const unsigned char *p = r->bytes + r->begin;
@@ -231,7 +242,7 @@ static void serve_bare(const place *where, const traffic *t)
             send_all(r.fd, t->reply, t->nreply);
             have_data = false;
         } else {
-            exit(is(word, "EXIT") ? 0 : 1);
+            _exit(is(word, "EXIT") ? 0 : 1);
         }
     }
 }
@@ -330,6 +341,17 @@ static double block(int fd, const traffic *t, int steps)
 
 /* ---- both servers ---- */
 
+/* Until it calls. */
+static void wait_for(const server *s)
+{
+    struct pollfd p = {.fd = s->where.listener, .events = POLLIN};
+    while (poll(&p, 1, 100) == 0) {
+        errno = 0;
+        if (waitpid(s->pid, NULL, WNOHANG) == s->pid)
+            die("a server has ended before it called");
+    }
+}
+
 static void start(server *s, const traffic *t, char **command)
 {
     s->pid = fork();
@@ -343,8 +365,9 @@ static void start(server *s, const traffic *t, char **command)
             if (strcmp(*word, "ADDRESS") == 0)
                 *word = s->where.word;
         execvp(command[0], command);
-        die(command[0]);
+        _exit(127);
     }
+    wait_for(s);
     s->fd = accept(s->where.listener, NULL, NULL);
     if (s->fd < 0 || fcntl(s->fd, F_SETFD, FD_CLOEXEC) != 0)
         die("accept");
@@ -357,8 +380,6 @@ static void leave(server *s)
     int status;
     say(s->fd, "EXIT");
     close(s->fd);
-    if (s->where.unix_socket)
-        unlink(s->where.path);
     waitpid(s->pid, &status, 0);
     errno = 0;
     if (status != 0)
@@ -396,6 +417,7 @@ int main(int argc, char **argv)
         return 2;
     }
     int blocks = atoi(argv[4]), steps = atoi(argv[5]);
+    atexit(remove_sockets);
     make_traffic(&t, strcmp(argv[2], "fused") == 0, (size_t)atoi(argv[3]));
     for (int k = 0; k < 2; k++) {
         listen_at(&both[k].where, strcmp(argv[1], "unix") == 0, k);
