@@ -233,9 +233,9 @@ def _process(test: Test) -> Process:
 
 @case("restarts")
 def listener_after_the_driver(test: Test) -> None:
-    """The driver is started 1 s before its server: it waits. To end with a status that is not 0 is a warning."""
+    """The driver is started 3 s before its server: it waits. To end with a status that is not 0 is a warning."""
     process = test.launch(listening=False)
-    status = process.wait(1.0)
+    status = process.wait(3.0)
     if process.crashed() is not None:
         raise Failure(f"ended by {process.crashed()} when nobody listened")
     if status == 0:
