@@ -30,7 +30,7 @@ FAULTS = {
     "loses-status": ("states/many-status-with-data", "no answer"),
     "other-atoms": ("structures/reply", "4 atoms"),
     "pauses": ("structures/reply", "paused"),
-    "short-reads": ("framing/two-way-splits", "split at byte 1"),
+    "short-reads": ("framing/two-way-splits", "split at byte"),
     "spins-at-end": ("endings/closed-between-steps", "goes on"),
     "stale-forces": ("states/getforce-twice", "second GETFORCE"),
     "uses-inverse": ("structures/inverse-of-garbage", ""),
