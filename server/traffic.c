@@ -11,6 +11,7 @@
 #include "server/host.h"
 #include "server/record.h"
 #include "server/replay.h"
+#include "server/writer.h"
 
 /* ---- the header of a recording: enough to serve the same again ---- */
 
@@ -31,8 +32,8 @@ static json_t *model_of(const nf_service_options *model)
 {
     json_t *paths = json_array();
     for (size_t i = 0; i < model->npaths; i++)
-        json_array_append_new(paths, json_string(model->paths[i]));
-    return json_pack("{s:s, s:o, s:s, s:i}", "name", model->name, "paths", paths, "sha256",
+        json_array_append_new(paths, nf_json_text(model->paths[i]));
+    return json_pack("{s:o, s:o, s:s, s:i}", "name", nf_json_text(model->name), "paths", paths, "sha256",
                      nf_model_sha256(model->model), "units", (int)model->units);
 }
 
@@ -42,8 +43,8 @@ static json_t *place_of(const nf_place_options *place)
     for (int d = 0; d < 3; d++)
         pbc[d] = place->pbc[d] ? 'T' : 'F';
     const char *extras = place->extras == NF_EXTRAS_BY_MODEL ? NULL : nf_extras_name(place->extras);
-    return json_pack("{s:s, s:i, s:o, s:o, s:s, s:b}", "address", place->address.text, "model", (int)place->service,
-                     "species", species_text(place->natoms, place->species), "extras",
+    return json_pack("{s:o, s:i, s:o, s:o, s:s, s:b}", "address", nf_json_text(place->address.text), "model",
+                     (int)place->service, "species", species_text(place->natoms, place->species), "extras",
                      extras == NULL ? json_null() : json_string(extras), "pbc", pbc, "trust_species",
                      (int)place->trust_species);
 }
