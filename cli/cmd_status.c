@@ -18,7 +18,7 @@
 
 enum { MOST_SERVERS = 64 };
 
-static const double answer_seconds = 10, load_seconds = 3600;
+static const double answer_seconds = 5, load_seconds = 3600;
 
 typedef struct {
     bool watch, json;
