@@ -11,6 +11,7 @@
 #include "cli/common.h"
 #include "cli/options.h"
 #include "io/extxyz.h"
+#include "io/format.h"
 #include "model/model.h"
 
 /* ---- models ---- */
@@ -102,7 +103,9 @@ static int inspect_model(int n, char **paths, int units, bool json)
         return cli_fail(&err);
     cli_describe(model, text, sizeof text);
     printf("%s: nearfar can run it: %s\n", paths[0], text);
-    print_elements(model);
+    if (!model->zero)
+        print_elements(model);
+    printf("  sha256 %s\n", nf_model_sha256(model));
     char *tree = json ? nf_model_describe(model) : NULL;
     if (tree != NULL)
         puts(tree);
@@ -189,7 +192,7 @@ int cmd_inspect(int argc, char **argv)
     if (rc != 0)
         return rc < 0 ? 2 : 0;
     struct stat info;
-    if (n > 0 && stat(argv[0], &info) == 0 && !S_ISDIR(info.st_mode))
+    if (n > 0 && !nf_format_is_built_in(argv[0]) && stat(argv[0], &info) == 0 && !S_ISDIR(info.st_mode))
         return inspect_data(argv[0]);
     if (n == 0) {
         fprintf(stderr, "nearfar: name a model or a data file: nearfar inspect MODEL|DATA.xyz\n");

@@ -10,6 +10,7 @@
 #include "cli/common.h"
 #include "io/species.h"
 #include "server/extras.h"
+#include "server/link_options.h"
 #include "server/nearest.h"
 
 /* ---- values ---- */
@@ -303,14 +304,90 @@ int placement_read(placement *p, int n, char **words, bool listen, const placeme
     return 0;
 }
 
-int placement_load(placement *p, int units, nf_error *err)
+/* ---- the places of a recording ---- */
+
+static int take_recorded_model(placement *p, const json_t *model, int n, char **words, nf_error *err)
+{
+    const json_t *paths = json_object_get(model, "paths"), *path;
+    const char *name = json_string_value(json_object_get(model, "name"));
+    size_t first = p->npaths, i, number;
+    if (n > 0) {
+        for (int k = 0; k < n; k++)
+            TRY(add_path(p, words[k], err));
+    } else {
+        json_array_foreach(paths, i, path)
+        {
+            TRY(add_path(p, json_is_string(path) ? json_string_value(path) : "", err));
+        }
+    }
+    if (p->npaths == first || name == NULL)
+        return nf_fail(err, NF_EFORMAT, "the recording does not say which models were served");
+    TRY(add_service(p, first, name, &number, err));
+    placement_set_units(p, (int)json_integer_value(json_object_get(model, "units")));
+    return 0;
+}
+
+static const char *recorded(const json_t *place, const char *key)
+{
+    return json_string_value(json_object_get(place, key));
+}
+
+/* Nobody connects to a recorded address: its name alone counts. */
+static int take_recorded_place(placement *p, const json_t *place, nf_error *err)
+{
+    const char *address = recorded(place, "address"), *extras = recorded(place, "extras"),
+               *pbc = recorded(place, "pbc");
+    json_int_t model = json_integer_value(json_object_get(place, "model"));
+    if (address == NULL || pbc == NULL || p->nplaces == NF_RUN_PLACES || model < 0 || (size_t)model >= p->nservices)
+        return nf_fail(err, NF_EFORMAT, "the recording does not say what was served where");
+    nf_place_options *to = &p->places[p->nplaces];
+    *to = (nf_place_options){.address = {.text = address, .local = strncmp(address, "tcp:", 4) != 0},
+                             .service = (size_t)model,
+                             .trust_species = json_is_true(json_object_get(place, "trust_species")),
+                             .extras = NF_EXTRAS_BY_MODEL};
+    TRY(parse_pbc(to, pbc, err));
+    if (extras != NULL)
+        TRY(parse_extras(to, extras, err));
+    size_t i = p->nplaces++;
+    if (recorded(place, "species") == NULL)
+        return 0;
+    TRY(nf_species_parse_list(&p->species[i], &to->natoms, recorded(place, "species"), NF_LINK_ATOMS_MOST, err));
+    to->species = p->species[i];
+    return 0;
+}
+
+int placement_of_recording(placement *p, const json_t *header, int n, char **words, nf_error *err)
+{
+    const json_t *models = json_object_get(header, "models"), *places = json_object_get(header, "addresses"), *one;
+    size_t i, nmodels = json_array_size(models);
+    if (n > 0 && nmodels > 1 && (size_t)n != nmodels)
+        return nf_fail(err, NF_EINVAL, "the recording is of %zu models: name as many, or none", nmodels);
+    json_array_foreach(models, i, one)
+    {
+        bool each = nmodels > 1 && n > 0;
+        TRY(take_recorded_model(p, one, each ? 1 : n, each ? words + i : words, err));
+    }
+    json_array_foreach(places, i, one)
+    {
+        TRY(take_recorded_place(p, one, err));
+    }
+    return p->nplaces > 0 ? 0 : nf_fail(err, NF_EFORMAT, "the recording does not say what was served where");
+}
+
+void placement_set_units(placement *p, int units)
+{
+    for (size_t i = 0; i < p->nservices; i++)
+        p->services[i].units = (nf_units)units;
+}
+
+int placement_load(placement *p, nf_error *err)
 {
     if (p->nservices == 0)
         return nf_fail(err, NF_EINVAL, "no model: name a directory with input.nn, scaling.data and weights.*.data");
     for (size_t i = 0; i < p->nservices; i++) {
         nf_service_options *s = &p->services[i];
         nf_model_opts opts = NF_MODEL_OPTS_INIT;
-        s->units = opts.units = (nf_units)units;
+        opts.units = s->units;
         opts.log = cli_log;
         TRY(nf_model_load(&s->model, s->npaths, s->paths, &opts, err));
     }

@@ -13,6 +13,8 @@
 #ifndef NF_CLI_PLACEMENT_H
 #define NF_CLI_PLACEMENT_H
 
+#include <jansson.h>
+
 #include "server/run.h"
 
 enum { PLACEMENT_MODELS = 64, PLACEMENT_PATHS = 1024, PLACEMENT_NAME = 64 };
@@ -38,8 +40,13 @@ typedef struct {
 
 /** Reads n words, which are changed and must live as long as *out. NF_EINVAL and others. */
 int placement_read(placement *out, int n, char **words, bool listen, const placement_defaults *defaults, nf_error *err);
+/** The places of a recording's header (server/traffic.c), which lives as long as *out; words: paths of the models, where
+ *  others than the recorded ones are to be tried: one for each, or the members of the only one. */
+int placement_of_recording(placement *out, const json_t *header, int n, char **words, nf_error *err);
 /** Loads all models, with warnings on stderr, and checks the elements of every place. */
-int placement_load(placement *p, int units, nf_error *err);
+int placement_load(placement *p, nf_error *err);
+/** Units of model files that carry none. */
+void placement_set_units(placement *p, int units);
 void placement_free(placement *p);
 
 /** Keys that may hang on an address, for the help: number i, NULL behind the last. */

@@ -8,6 +8,7 @@
 #include "cli/common.h"
 #include "cli/words_of_file.h"
 #include "server/link_options.h"
+#include "server/replay.h"
 
 enum { EXTRAS_DEFAULT = -1, WAIT_DEFAULT = 60 };
 #define WAIT_NOT_GIVEN (-1.0)
@@ -31,8 +32,15 @@ static size_t list_options(serving *s, bool listen, option out[SERVING_OPTIONS])
         {"skin", 0, OPTION_REAL, &s->skin, 0, 20, NULL, "A", "extra radius of the neighbour lists, Angstrom (1)"},
         {"model-units", 0, OPTION_CHOICE, &s->units, 0, 0, UNITS_CHOICES, "UNITS",
          "units of n2p2 files: bohr,hartree or angstrom,eV"},
+        {"control", 0, OPTION_TEXT, &s->control, 0, 0, NULL, "unix:PATH|none",
+         "where `nearfar status` asks (a place of this user's own)"},
+        {"http", 0, OPTION_TEXT, &s->http, 0, 0, NULL, "HOST:PORT",
+         "a page, and /metrics for Prometheus, as 127.0.0.1:8080"},
         {"allow-remote", 0, OPTION_FLAG, &s->allow_remote, 0, 0, NULL, NULL,
          "listen also where other machines can connect"},
+        {"record", 0, OPTION_TEXT, &s->record, 0, 0, NULL, "FILE",
+         "keep what goes over the sockets in a new file, to be replayed"},
+        {"log", 0, OPTION_CHOICE, &s->log_format, 0, 0, "text|json", "FORMAT", "of the lines on stderr: text, json"},
     };
     const option calling[] = {
         {"links", 0, OPTION_TEXT, &s->defaults.links, 0, 0, NULL, "N|auto",
@@ -43,6 +51,8 @@ static size_t list_options(serving *s, bool listen, option out[SERVING_OPTIONS])
          "stay when the driver is gone, and call it again"},
         {"driver-dir", 0, OPTION_TEXT, &s->defaults.driver_dir, 0, 0, NULL, "DIR",
          "where i-PI runs: after a structure that makes no sense a file EXIT there ends it"},
+        {"replay", 0, OPTION_TEXT, &s->replay, 0, 0, NULL, "FILE",
+         "answer a recording again, without a driver, and compare the bits"},
         {"print-ipi", 0, OPTION_FLAG, &s->print_ipi, 0, 0, NULL, NULL,
          "print the <ffsocket> block for i-PI's input and end"},
     };
@@ -105,12 +115,25 @@ static void greet(const serving *s)
         const nf_service_options *model = &s->at.services[i];
         cli_describe(model->model, text, sizeof text);
         greet_atoms(s, model, atoms, sizeof atoms);
-        if (s->at.nservices > 1)
-            snprintf(line, sizeof line, "%s: %s; %s", model->name, text, atoms);
-        else
-            snprintf(line, sizeof line, "%s; %s", text, atoms);
+        const char *name = s->at.nservices > 1 ? model->name : "";
+        snprintf(line, sizeof line, "%s%s%s; SHA-256 %s; %s", name, name[0] == '\0' ? "" : ": ", text,
+                 nf_model_sha256(model->model), atoms);
         cli_greet(line);
     }
+}
+
+/* unix:PATH, none, or nothing. */
+static int check_control(serving *s, nf_error *err)
+{
+    if (s->control == NULL)
+        return 0;
+    if (strcmp(s->control, "none") == 0)
+        s->control = "";
+    else if (strncmp(s->control, "unix:/", 6) == 0)
+        s->control += 5;
+    else
+        return nf_fail(err, NF_EINVAL, "--control is unix:/path or none, not '%.60s'", s->control);
+    return 0;
 }
 
 static int serve(serving *s, const serving_kind *kind, nf_error *err)
@@ -131,7 +154,7 @@ static int serve(serving *s, const serving_kind *kind, nf_error *err)
                         .http = s->http,
                         .allow_remote = s->allow_remote,
                         .record = s->record,
-                        .replay = s->replay,
+                        .replay = s->playing,
                         .log = cli_log};
     return nf_run(&o, err);
 }
@@ -142,13 +165,21 @@ static int load_and_serve(serving *s, const serving_kind *kind, int n, char **wo
         return nf_fail(err, NF_EINVAL,
                        "--model-units reduced has no meaning for a driver that works in atomic units: use "
                        "eval, bench or inspect");
+    cli_log_format((cli_log_kind)s->log_format);
+    TRY(check_control(s, err));
     s->defaults.extras = (nf_extras)s->extras;
-    TRY(placement_read(&s->at, n, words, kind->listen, &s->defaults, err));
+    if (s->replay != NULL) {
+        TRY(nf_replay_open(&s->playing, s->replay, err));
+        TRY(placement_of_recording(&s->at, nf_replay_header(s->playing), n, words, err));
+    } else {
+        TRY(placement_read(&s->at, n, words, kind->listen, &s->defaults, err));
+        placement_set_units(&s->at, s->units);
+    }
     if (s->print_ipi) {
         print_ffsockets(s);
         return 0;
     }
-    TRY(placement_load(&s->at, s->units, err));
+    TRY(placement_load(&s->at, err));
     greet(s);
     return serve(s, kind, err);
 }
@@ -164,6 +195,7 @@ static int parse_and_serve(serving *s, const serving_kind *kind, int argc, char 
         return rc < 0 ? 2 : 0;
     rc = load_and_serve(s, kind, n, argv, &err);
     placement_free(&s->at);
+    nf_replay_free(s->playing);
     return rc == 0 ? 0 : cli_fail(&err);
 }
 

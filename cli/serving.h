@@ -16,6 +16,7 @@ typedef struct {
     int extras, units, threads, log_format;
     double wait, skin;
     bool reconnect, allow_remote, print_ipi;
+    struct nf_replay *playing;
     const char *control, *http, *record, *replay, *config; /* config: words of it are in place of it */
 } serving;
 

@@ -9,7 +9,7 @@
  *     HEADER ─┬─► HEADER                                      STATUS, GETFORCE, EXIT
  *             ├─► INIT_HEAD ─► INIT_TEXT ─► HEADER
  *             ├─► POSDATA_HEAD ─► CELL x B ─► POSITIONS ─► HEADER
- *             └─► SHARED_HEAD ─► (NAME_HEAD ─► NAME) x 6 or none ─► HEADER
+ *             └─► SHARED_HEAD ─► (NAME ─► NAME_HEAD) x 6, or NAME_HEAD ─► HEADER
  *
  * The two layouts of POSDATA differ in one thing: the single one has its cell before the number of atoms.
  * POSDATA_HEAD leaves that cell in the scratch buffer, where CELL looks first.
@@ -201,12 +201,25 @@ static int init_text(ipi_dec *d, input *in, ipi_event *ev)
     return EVENT;
 }
 
+static const char other_mode[] = "; does it share memory at all (mode='shm')?";
+
+/* i-PI's names where a cell should be, `at` in the scratch buffer: without a word we would wait for the rest of it. */
+static bool names_memory(ipi_dec *d, size_t at)
+{
+    static const char prefix[] = "ipi_shm_";
+    if (d->have < at + strlen(prefix) || memcmp(d->scratch + at, prefix, strlen(prefix)) != 0)
+        return false;
+    snprintf(d->error, sizeof d->error,
+             "the peer shares its memory (mode='shm') where a socket was to carry the numbers: connect to shm:NAME");
+    return true;
+}
+
 /* A few bytes of the peer must not make the caller reserve what it does not have. */
 static bool natoms_allowed(ipi_dec *d, int32_t natoms)
 {
     if (natoms < 1 || (uint32_t)natoms > d->limits.max_atoms)
-        snprintf(d->error, sizeof d->error, "the peer announced %d atoms; 1 to %u are allowed", (int)natoms,
-                 (unsigned)d->limits.max_atoms);
+        snprintf(d->error, sizeof d->error, "the peer announced %d atoms; 1 to %u are allowed%s", (int)natoms,
+                 (unsigned)d->limits.max_atoms, d->shared ? other_mode : "");
     else if ((size_t)natoms > SIZE_MAX / ATOM_BYTES / d->nstructures)
         snprintf(d->error, sizeof d->error, "the peer announced %u structures of %d atoms, more than memory can hold",
                  (unsigned)d->nstructures, (int)natoms);
@@ -226,7 +239,10 @@ static int report_posdata(const ipi_dec *d, ipi_event *ev, int32_t natoms)
 static int posdata_head(ipi_dec *d, input *in, ipi_event *ev)
 {
     size_t before = d->nstructures > 1 ? 0 : PAIR_BYTES;
-    if (!gather(d, in, d->scratch, before + sizeof(int32_t)))
+    bool whole = gather(d, in, d->scratch, before + sizeof(int32_t));
+    if (names_memory(d, 2 * sizeof(int32_t)))
+        return broken(d);
+    if (!whole)
         return MORE;
     int32_t natoms = int32_at(d->scratch + before);
     if (!natoms_allowed(d, natoms))
@@ -242,7 +258,10 @@ static int posdata_head(ipi_dec *d, input *in, ipi_event *ev)
 /* The inverse is dropped: i-PI sends it by rows and ASE by columns. */
 static int cell(ipi_dec *d, input *in, ipi_event *ev)
 {
-    if (!gather(d, in, d->scratch, PAIR_BYTES))
+    bool whole = gather(d, in, d->scratch, PAIR_BYTES);
+    if (d->cell == 0 && names_memory(d, sizeof(int32_t)))
+        return broken(d);
+    if (!whole)
         return MORE;
     d->have = 0;
     ev->kind = IPI_CELL;
@@ -315,6 +334,29 @@ static bool segments_fit(ipi_dec *d, uint32_t natoms)
     return false;
 }
 
+static bool name_allowed(ipi_dec *d, int32_t nname)
+{
+    if (nname >= 1 && nname <= IPI_SEGMENT_NAME)
+        return true;
+    snprintf(d->error, sizeof d->error,
+             "the peer announced a name of %d bytes for its shared memory; 1 to %d are allowed%s", (int)nname,
+             IPI_SEGMENT_NAME, other_mode);
+    return false;
+}
+
+static int await_name(ipi_dec *d, const unsigned char *length)
+{
+    int32_t nname = int32_at(length);
+    if (!name_allowed(d, nname))
+        return broken(d);
+    d->ntext = (uint32_t)nname;
+    d->have = 0;
+    d->stage = AT_NAME;
+    return GO_ON;
+}
+
+/* The first time with the length of the first name, which shows a peer that sends a cell here: its number of atoms
+ * would be bewildering. */
 static int shared_head(ipi_dec *d, input *in, ipi_event *ev)
 {
     if (!gather(d, in, d->scratch, sizeof(int32_t)))
@@ -322,10 +364,17 @@ static int shared_head(ipi_dec *d, input *in, ipi_event *ev)
     int32_t natoms = int32_at(d->scratch);
     if (!natoms_allowed(d, natoms) || !segments_fit(d, (uint32_t)natoms))
         return broken(d);
+    if (d->segment < IPI_SEGMENTS) {
+        if (!gather(d, in, d->scratch, 2 * sizeof(int32_t)))
+            return MORE;
+        if (await_name(d, d->scratch + sizeof(int32_t)) == BROKEN)
+            return BROKEN;
+    } else {
+        d->stage = AT_NAME_HEAD;
+    }
     d->have = 0;
     d->segment_atoms = (uint32_t)natoms;
     d->segment_structures = d->nstructures;
-    d->stage = AT_NAME_HEAD;
     return report_posdata(d, ev, natoms);
 }
 
@@ -337,19 +386,7 @@ static int name_head(ipi_dec *d, input *in, ipi_event *ev)
         ev->kind = IPI_POSDATA_END;
         return EVENT;
     }
-    if (!gather(d, in, d->scratch, sizeof(int32_t)))
-        return MORE;
-    int32_t nname = int32_at(d->scratch);
-    if (nname < 1 || nname > IPI_SEGMENT_NAME) {
-        snprintf(d->error, sizeof d->error,
-                 "the peer announced a name of %d bytes for its shared memory; 1 to %d are allowed", (int)nname,
-                 IPI_SEGMENT_NAME);
-        return broken(d);
-    }
-    d->ntext = (uint32_t)nname;
-    d->have = 0;
-    d->stage = AT_NAME;
-    return GO_ON;
+    return gather(d, in, d->scratch, sizeof(int32_t)) ? await_name(d, d->scratch) : MORE;
 }
 
 static int name(ipi_dec *d, input *in, ipi_event *ev)

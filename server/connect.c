@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "server/connect.h"
 
+#include <unistd.h>
+
 #include "server/place.h"
 #include "server/server.h"
 
@@ -129,6 +131,12 @@ void nf_connect_accept(nf_link *link, uv_stream_t *listener)
 
 void nf_connect_adopt(nf_link *link, int fd)
 {
-    if (make_socket(link, true))
-        accepted(link, uv_pipe_open(&link->socket.pipe, fd));
+    if (!make_socket(link, true)) {
+        close(fd);
+        return;
+    }
+    int rc = uv_pipe_open(&link->socket.pipe, fd);
+    if (rc < 0)
+        close(fd);
+    accepted(link, rc);
 }

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "server/server.h"
+#include "server/traffic.h"
 
 static void end(nf_link *link, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static void process(nf_link *link);
@@ -31,8 +32,10 @@ static void send_error(nf_link *link, const char *text)
     unsigned char out[IPI_ERROR_MOST];
     size_t n = ipi_error(out, text, strlen(text));
     uv_buf_t buf = uv_buf_init((char *)out, (unsigned)n);
-    if (link->errors && !link->writing)
-        uv_try_write(&link->socket.stream, &buf, 1);
+    if (!link->errors || link->writing)
+        return;
+    nf_traffic_sent(link, out, n);
+    uv_try_write(&link->socket.stream, &buf, 1);
 }
 
 /* Closes the link; text NULL is a regular end. */
@@ -42,6 +45,7 @@ static void close_with(nf_link *link, int code, const char *text)
         return;
     if (text != NULL && link->open && link->state != NF_LINK_CONNECTING)
         send_error(link, text);
+    nf_traffic_closed(link->server, link, code, text);
     link->state = NF_LINK_CLOSED;
     if (link->open)
         uv_close(&link->socket.handle, on_closed);
@@ -114,6 +118,7 @@ static void send_word(nf_link *link, ipi_word word)
     unsigned char bytes[IPI_HEADER];
     ipi_status(bytes, word);
     uv_buf_t buf = uv_buf_init((char *)bytes, sizeof bytes);
+    nf_traffic_sent(link, bytes, sizeof bytes);
     if (uv_try_write(&link->socket.stream, &buf, 1) != (int)sizeof bytes)
         end(link, NF_EIO, "the driver does not read what it asks for");
 }
@@ -154,6 +159,7 @@ static void send_forces(nf_link *link)
     uv_buf_t buf = {.base = (char *)link->request.reply, .len = link->request.nreply};
     link->force_wanted = false;
     link->state = NF_LINK_READY;
+    nf_traffic_sent(link, buf.base, buf.len);
     int n = uv_try_write(&link->socket.stream, &buf, 1);
     if (n == (int)buf.len) {
         sent(link);
@@ -185,6 +191,7 @@ static void note_result(nf_link *link)
 static void take_result(nf_link *link)
 {
     nf_request_release(&link->request);
+    link->server->nstructures += link->request.njobs;
     if (link->request.code != 0) {
         nf_place_stop_driver(link->place);
         end(link, link->request.code, "%s", link->request.err.msg);
@@ -315,9 +322,11 @@ static void take_init(nf_link *link, const ipi_event *ev)
  * of species is right is known from the answers that the others gave. */
 static bool known_from_others(const nf_link *link)
 {
+    if (link->server->options->listen) /* clients are strangers to each other */
+        return false;
     for (const nf_link *other = link->server->links; other != NULL; other = other->next)
-        if (other != link && other->place == link->place && !other->accepted && other->state != NF_LINK_CLOSED &&
-            other->judged && other->meter.steps > 0 && other->options->service == link->options->service &&
+        if (other != link && other->place == link->place && other->state != NF_LINK_CLOSED && other->judged &&
+            other->meter.steps > 0 && other->options->service == link->options->service &&
             same_species(other->options, link->options))
             return true;
     return false;
@@ -384,6 +393,18 @@ static void take_positions(nf_link *link, const ipi_event *ev)
         end(link, rc, "%s", err.msg);
 }
 
+/* i-PI can give the same names to two links that it takes up one after the other, and both would have wrong numbers. */
+static void refuse_shared_twice(nf_link *link)
+{
+    for (nf_link *other = link->server->links; other != NULL; other = other->next)
+        if (other != link && other->state != NF_LINK_CLOSED && nf_shm_same(&other->shm, &link->shm)) {
+            const char *const why = "the driver gave the same shared memory to two links: use --links 1, or mode='unix'";
+            end(other, NF_EIO, "%s", why);
+            end(link, NF_EIO, "%s", why);
+            return;
+        }
+}
+
 static void take_segment(nf_link *link, const ipi_event *ev)
 {
     nf_error err;
@@ -392,8 +413,12 @@ static void take_segment(nf_link *link, const ipi_event *ev)
     if (ev->segment.which == 0)
         nf_shm_begin(&link->shm, link->request.natoms, link->request.nstructures);
     int rc = nf_shm_open(&link->shm, ev->segment.which, ev->segment.name, ev->segment.nname, owner, &err);
-    if (rc != 0)
+    if (rc != 0) {
         end(link, rc, "%s", err.msg);
+    } else if (ev->segment.which == IPI_SEGMENTS - 1) {
+        refuse_shared_twice(link);
+        nf_place_next(link->place);
+    }
 }
 
 static void queue_job(nf_link *link, const ipi_event *ev)
@@ -409,7 +434,10 @@ static void queue_job(nf_link *link, const ipi_event *ev)
     }
     nf_meter_begin(&link->meter, nf_server_clock());
     link->state = NF_LINK_BUSY;
-    nf_server_ready(link->server, link);
+    if (nf_request_evaluate_now(&link->request))
+        take_result(link);
+    else
+        nf_server_ready(link->server, link);
 }
 
 static void reply_when_done(nf_link *link, const ipi_event *ev)
@@ -542,9 +570,12 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     nf_link *link = stream->data;
     if (n < 0) {
+        nf_traffic_received(link, NULL, 0);
         on_hangup(link, (int)n);
         return;
     }
+    if (n > 0)
+        nf_traffic_received(link, buf->base, (size_t)n);
     acknowledge_at_once(link);
     link->heard = link->heard || n > 0;
     if (n > 0 && buf->base != (char *)link->buffer) {
@@ -565,6 +596,7 @@ void nf_link_opened(nf_link *link)
     if (link->place->options->address.shared)
         ipi_dec_set_shared(&link->decoder);
     link->state = NF_LINK_WANT_INIT;
+    nf_traffic_link(link);
     int rc = uv_read_start(&link->socket.stream, allocate, on_read);
     if (rc < 0)
         end(link, NF_EIO, "cannot read from %s: %s", link->place->options->address.text, uv_strerror(rc));

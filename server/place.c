@@ -303,10 +303,20 @@ int nf_place_start(nf_place *place, nf_error *err)
     enter(place);
     if (place->server->options->listen)
         return listen_at(place, err);
+    if (place->options->address.shared) { /* or i-PI could give the same names to two of them */
+        place->later = n - 1;
+        n = 1;
+    }
     for (int k = 0; k < n; k++)
         if (call(place, false, 0) != 0)
             return nf_fail(err, NF_ENOMEM, "more than %d links, or no memory for one", NF_SERVER_LINKS);
     return 0;
+}
+
+void nf_place_next(nf_place *place)
+{
+    if (place->later > 0 && !place->done && call(place, false, 0) == 0)
+        place->later--;
 }
 
 void nf_place_stop(nf_place *place)

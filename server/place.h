@@ -22,6 +22,7 @@ typedef struct nf_place {
     bool full;                 /* the driver took no further link, or is done */
     bool done;                 /* nobody is called any more */
     int useful;                /* links that the driver certainly has work for */
+    int later;                 /* links to open one by one, when the one before has its shared memory */
     uint64_t backoff_ms;       /* before the driver is called again */
     uint64_t since;            /* ms of the loop's clock: the present state */
     union {
@@ -46,6 +47,8 @@ void nf_place_lost(nf_place *place, const nf_link *link, int code);
 void nf_place_watch(nf_place *place, nf_link *link);
 /** Opens one more link if all are busy and there are replicas for one more. */
 void nf_place_add_extra(nf_place *place);
+/** The last link has its shared memory: opens the next one. */
+void nf_place_next(nf_place *place);
 /** Lets i-PI end in order: its next look finds a file EXIT. */
 void nf_place_stop_driver(nf_place *place);
 /** "waiting", "connected", "listening", "done". */

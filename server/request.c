@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "model/evaluation.h"
 
 /* Byte by byte, as they came. */
 static bool same_structure(const nf_request *r, size_t a, size_t b)
@@ -159,6 +160,20 @@ int nf_request_complete(nf_request *r, nf_error *err)
         if (k == 0 || r->job_of[k] != r->job_of[k - 1])
             make_job(r, r->job_of[k], k);
     return 0;
+}
+
+bool nf_request_evaluate_now(nf_request *r)
+{
+    if (!nf_job_is_immediate(&r->jobs[0]))
+        return false;
+    for (size_t j = 0; j < r->njobs && r->code == 0; j++) {
+        nf_job_evaluate_now(&r->jobs[j]);
+        r->code = r->jobs[j].code;
+        r->err = r->jobs[j].err;
+    }
+    if (r->code == 0)
+        r->code = nf_request_encode(r, &r->err);
+    return true;
 }
 
 void nf_request_release(nf_request *r)

@@ -58,6 +58,8 @@ int nf_request_positions(nf_request *r, size_t first, size_t count, const unsign
 /** All have come: makes the jobs, one for each run of equal structures, with room for what the link wants. The model that
  *  serves now will evaluate them, until nf_request_release. NF_ENOMEM. */
 int nf_request_complete(nf_request *r, nf_error *err);
+/** Evaluates and encodes a complete request right here if its model needs no neighbours; else false, and nothing is done. */
+bool nf_request_evaluate_now(nf_request *r);
 /** Lets go of the model, on the loop thread. */
 void nf_request_release(nf_request *r);
 /** Numbers in the members' forces of its extras. */

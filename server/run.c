@@ -7,8 +7,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "server/control.h"
 #include "server/host.h"
+#include "server/http.h"
+#include "server/replay.h"
 #include "server/server.h"
+#include "server/status.h"
+#include "server/traffic.h"
 
 static const int signal_numbers[2] = {SIGINT, SIGTERM};
 
@@ -113,7 +118,7 @@ void nf_server_settle(nf_server *s, nf_link *link)
 /* The first failure that nothing makes good is what nf_run returns, and its caller says it. */
 static void note_failure(nf_server *s, const nf_link *link, int code, const char *text)
 {
-    bool made_good = s->options->listen || (s->options->reconnect && link->place->reached);
+    bool made_good = s->options->listen || s->playing || (s->options->reconnect && link->place->reached);
     bool first = s->code == 0 && !made_good;
     s->nfailures++;
     if (first)
@@ -166,6 +171,8 @@ static void close_signals(nf_server *s)
 
 static bool somebody_may_come(const nf_server *s)
 {
+    if (nf_traffic_playing(s))
+        return true;
     for (size_t p = 0; p < s->options->nplaces; p++)
         if (!s->places[p].done)
             return true;
@@ -183,6 +190,8 @@ void nf_server_end_if_idle(nf_server *s)
         nf_service_forget_reload(&s->services[i]);
     if (s->schedule != NULL)
         nf_schedule_stop(s->schedule);
+    nf_control_close(s->control);
+    nf_http_close(s->http);
     close_helpers(s);
 }
 
@@ -211,6 +220,8 @@ static void leave(nf_server *s)
     s->leaving = true;
     for (size_t p = 0; p < s->options->nplaces; p++)
         nf_place_stop(&s->places[p]);
+    if (s->playing)
+        nf_replay_stop(s->options->replay);
     for_each_link(s, nf_link_finish);
     nf_server_end_if_idle(s);
     if (!s->abandoned)
@@ -257,7 +268,6 @@ static void on_wake(uv_async_t *wake)
     nf_request *list = nf_schedule_take_done(s->schedule);
     while (list != NULL) {
         nf_link *link = list->link;
-        s->nstructures += list->njobs;
         list = list->next;
         link->away = false;
         nf_link_result(link);
@@ -326,8 +336,33 @@ static int open_places(nf_server *s, nf_error *err)
     return 0;
 }
 
+/* Who looks at the server from outside. Without being asked for, a place that cannot be used is no reason to give up. */
+static int open_windows(nf_server *s, nf_error *err)
+{
+    const nf_run_options *o = s->options;
+    const nf_outside outside = nf_status_outside(s);
+    nf_error why;
+    bool wanted = o->control == NULL || o->control[0] != '\0';
+    int rc = wanted ? nf_control_open(&s->control, &s->loop, o->control, &outside, &why) : 0;
+    if (rc != 0 && o->control != NULL)
+        return nf_fail(err, rc, "%s", why.msg);
+    if (rc != 0)
+        nf_server_log(s, NF_LOG_WARNING, "no control socket: %s", why.msg);
+    else if (wanted)
+        nf_server_log(s, NF_LOG_INFO, "nearfar status unix:%s", nf_control_path(s->control));
+    if (o->http == NULL)
+        return 0;
+    TRY(nf_http_open(&s->http, &s->loop, o->http, o->allow_remote, &outside, err));
+    nf_server_log(s, NF_LOG_INFO, "page and metrics at %s", nf_http_url(s->http));
+    return 0;
+}
+
 static int start_places(nf_server *s, nf_error *err)
 {
+    TRY(open_windows(s, err));
+    TRY(nf_traffic_start(s, err));
+    if (s->options->replay != NULL)
+        return 0;
     for (size_t p = 0; p < s->options->nplaces; p++)
         TRY(nf_place_start(&s->places[p], err));
     return 0;
@@ -342,7 +377,8 @@ static int start(nf_server *s, nf_error *err)
     TRY(nf_schedule_new(&s->schedule, s->options->threads, wake_up, s, err));
     int n = nf_schedule_threads(s->schedule);
     nf_host_cpus(cpus, sizeof cpus);
-    nf_server_log(s, NF_LOG_INFO, "%d thread%s, processors %s, kernels %s", n, n == 1 ? "" : "s", cpus, nf_host_isa());
+    nf_server_log(s, NF_LOG_INFO, "%d thread%s, processors %s, kernels %s, lists %g Angstrom beyond the cutoff", n,
+                  n == 1 ? "" : "s", cpus, nf_host_isa(), s->options->skin);
     return start_places(s, err);
 }
 
@@ -365,6 +401,7 @@ static int serve(nf_server *s, nf_error *err)
         nf_server_end_if_idle(s);
     }
     uv_run(&s->loop, UV_RUN_DEFAULT);
+    nf_traffic_end(s);
     if (s->nstructures > 0)
         nf_server_log(s, NF_LOG_INFO, "%llu structures evaluated over %d link%s, %ld neighbour lists",
                       (unsigned long long)s->nstructures, s->nlinks, s->nlinks == 1 ? "" : "s", count_lists(s));

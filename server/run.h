@@ -49,11 +49,11 @@ typedef struct {
     double wait;    /* seconds to wait for a driver; negative: for ever */
     int threads;
     double skin;
-    const char *control; /* path of the control socket; NULL: the default place; "": none */
-    const char *http;    /* HOST:PORT; NULL: none */
-    bool allow_remote;   /* http and listen may be reached from other machines */
-    const char *record;  /* file for the traffic; NULL: none */
-    const char *replay;  /* file whose drivers are played, instead of connecting; NULL: none */
+    const char *control;      /* path of the control socket; NULL: the default place; "": none */
+    const char *http;         /* HOST:PORT; NULL: none */
+    bool allow_remote;        /* http and listen may be reached from other machines */
+    const char *record;       /* file for the traffic; NULL: none */
+    struct nf_replay *replay; /* opened: its drivers are played instead of connecting to any; NULL: none */
     nf_log_fn *log;
     void *log_ctx;
 } nf_run_options;

@@ -25,6 +25,10 @@ typedef struct nf_server {
     nf_schedule *schedule;
     nf_service *services;
     nf_place *places;
+    struct nf_record *record;
+    struct nf_control *control;
+    struct nf_http *http;
+    bool playing;      /* a replay is under way */
     nf_request *ready; /* in this turn of the loop */
     nf_link *links;    /* that are not freed */
     int nlinks, nopen; /* since the start, and now */

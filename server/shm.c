@@ -92,7 +92,7 @@ int nf_shm_open(nf_shm *shm, ipi_segment which, const char *name, size_t nname, 
 {
     char path[IPI_SEGMENT_NAME + 2];
     TRY(check_name(name, nname, path, err));
-    int fd = shm_open(path, kinds[which].ours ? O_RDWR : O_RDONLY, 0);
+    int fd = shm_open(path, (kinds[which].ours ? O_RDWR : O_RDONLY) | O_NONBLOCK, 0); /* it may name a pipe */
     if (fd < 0)
         return nf_fail(
             err, NF_EIO,

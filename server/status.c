@@ -43,9 +43,9 @@ static json_t *paths_of(const nf_service *service)
 static json_t *model_of(const nf_service *service)
 {
     const nf_model *model = service->now->model;
-    return json_pack("{s:s, s:o, s:i, s:i, s:o, s:f}", "name", service->options->name, "paths", paths_of(service),
-                     "generation", service->now->number, "members", (int)nf_model_nmembers(model), "elements",
-                     elements_of(model), "cutoff", nf_model_cutoff(model));
+    return json_pack("{s:s, s:o, s:s, s:i, s:i, s:o, s:f}", "name", service->options->name, "paths", paths_of(service),
+                     "sha256", nf_model_sha256(model), "generation", service->now->number, "members",
+                     (int)nf_model_nmembers(model), "elements", elements_of(model), "cutoff", nf_model_cutoff(model));
 }
 
 static json_t *place_of(const nf_place *place)
@@ -204,14 +204,18 @@ static nf_trial gather_trial(const nf_server *s, const nf_service *service)
     return trial;
 }
 
-static void reload(void *ctx, const char *model, const char *path,
-                   void (*done)(void *done_ctx, int code, const char *text), void *done_ctx)
+static void reload(void *ctx, const char *model, const char *path, nf_outside_done *done, void *done_ctx)
 {
     nf_server *s = ctx;
     nf_service *service = find_service(s, model);
     if (service == NULL) {
         done(done_ctx, NF_EINVAL,
-             model == NULL ? "several models are served: say which one by its name" : "no model of that name is served here");
+             model == NULL ? "several models are served: say which one by its name"
+                           : "no model of that name is served here");
+        return;
+    }
+    if (nf_service_any_species(service)) {
+        done(done_ctx, NF_EINVAL, "the null model stays: its links have no elements that another one could use");
         return;
     }
     nf_trial trial = gather_trial(s, service);

@@ -9,8 +9,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-packages="gcc libc6-dev cmake ninja-build pkg-config zlib1g-dev libjansson-dev libzip-dev libuv1-dev check
-          cp2k-data python3 python3-venv ca-certificates"
+packages="gcc libc6-dev cmake ninja-build pkg-config zlib1g-dev libjansson-dev libzip-dev libmd-dev libuv1-dev
+          libmicrohttpd-dev check cp2k-data python3 python3-venv ca-certificates"
 requirements=clients/demo/requirements.txt
 alone=
 case ${1:-} in

@@ -4,6 +4,7 @@
  * descriptors and readouts create themselves from it; neither knows the other. Lengths in Angstrom, energies in eV.
  *
  *     { "units": "bohr,hartree",                    of the files it came from
+ *       "sha256": "e3b0...",                        of their bytes
  *       "elements": ["H", "O"],                     by atomic number
  *       "descriptor": {"class": "acsf", "functions": [{"element": "H", "type": 2, ...}, ...]},
  *       "members": [{"source": "nnp-1", "readouts": {"H": {"class": "mlp", ...}, ...}}, ...] }

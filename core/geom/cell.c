@@ -8,6 +8,9 @@
 
 /* Below this ratio of volume to product of lengths the directions cannot be told from rounding. */
 static const double flattest = 1e-7;
+/* Atoms further than this many cells away have lost too many digits. */
+static const double farthest_cells = 1e6;
+static const double farthest_distance = 1e9; /* Angstrom */
 
 static void scale(double v[3], double factor)
 {
@@ -88,4 +91,33 @@ int nf_cell_make(nf_cell *out, const double rows[3][3], const bool pbc[3], nf_er
     }
     out->volume = nperiodic == 3 ? det : 0;
     return 0;
+}
+
+/* ---- positions ---- */
+
+static double farthest(const nf_cell *cell, int d)
+{
+    return cell->periodic[d] ? farthest_cells : farthest_distance;
+}
+
+int nf_cell_fractions(const nf_cell *cell, size_t i, const double x[3], double s[3], nf_error *err)
+{
+    if (!isfinite(x[0]) || !isfinite(x[1]) || !isfinite(x[2]))
+        return nf_fail(err, NF_EINVAL, "position of atom %zu is not finite (%g %g %g)", i + 1, x[0], x[1], x[2]);
+    nf_row_times33(x, cell->inverse, s);
+    for (int d = 0; d < 3; d++)
+        if (!(fabs(s[d]) < farthest(cell, d)))
+            return nf_fail(err, NF_EINVAL, "atom %zu at (%g %g %g) Angstrom is too far away to be resolved", i + 1,
+                           x[0], x[1], x[2]);
+    return 0;
+}
+
+double nf_cell_safe_distance(const nf_cell *cell)
+{
+    double least = HUGE_VAL;
+    for (int d = 0; d < 3; d++) {
+        double steepest = fabs(cell->inverse[0][d]) + fabs(cell->inverse[1][d]) + fabs(cell->inverse[2][d]);
+        least = fmin(least, farthest(cell, d) / steepest);
+    }
+    return 0.999 * least; /* rounding */
 }

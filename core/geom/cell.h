@@ -22,4 +22,10 @@ typedef struct nf_cell {
  */
 int nf_cell_make(nf_cell *out, const double rows[3][3], const bool pbc[3], nf_error *err);
 
+/** Checks the position of atom i and gives its fractions s (of a direction without periodicity: Angstrom). NF_EINVAL:
+ *  not finite, or so far away that it has lost too many digits. */
+int nf_cell_fractions(const nf_cell *cell, size_t i, const double x[3], double s[3], nf_error *err);
+/** Coordinates below this in magnitude pass nf_cell_fractions, Angstrom. */
+double nf_cell_safe_distance(const nf_cell *cell);
+
 #endif

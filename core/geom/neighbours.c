@@ -12,9 +12,6 @@
 
 /* Guards the search radius against the rounding of wrapped coordinates. */
 static const double rounding_guard = 1e-7; /* Angstrom */
-/* Atoms further than this many cells away have lost too many digits. */
-static const double farthest_cells = 1e6;
-static const double farthest_distance = 1e9; /* Angstrom */
 
 void nf_list_free(nf_list *list)
 {
@@ -84,13 +81,8 @@ static int reserve(nf_list *list, size_t natoms, nf_error *err)
 /* Fraction of atom i along each direction, wrapped into [0, 1) where periodic. */
 static int wrap_atom(nf_list *list, size_t i, const double x[3], double s[3], nf_error *err)
 {
-    if (!isfinite(x[0]) || !isfinite(x[1]) || !isfinite(x[2]))
-        return nf_fail(err, NF_EINVAL, "position of atom %zu is not finite (%g %g %g)", i + 1, x[0], x[1], x[2]);
-    nf_row_times33(x, list->cell.inverse, s);
+    TRY(nf_cell_fractions(&list->cell, i, x, s, err));
     for (int d = 0; d < 3; d++) {
-        if (!(fabs(s[d]) < (list->cell.periodic[d] ? farthest_cells : farthest_distance)))
-            return nf_fail(err, NF_EINVAL, "atom %zu at (%g %g %g) Angstrom is too far away to be resolved", i + 1,
-                           x[0], x[1], x[2]);
         double n = list->cell.periodic[d] ? -floor(s[d]) : 0;
         list->wrap[i][d] = (int32_t)n;
         s[d] += n;

@@ -326,9 +326,11 @@ static int add_member(nf_spec *spec, function_union *unions, const n2p2_potentia
 
 /* ---- a whole committee ---- */
 
-static int read_potential(n2p2_potential *p, const char *folder, const nf_model_opts *opts, nf_error *err)
+static int read_potential(n2p2_potential *p, const char *folder, const nf_model_opts *opts, nf_hash *hash,
+                          nf_error *err)
 {
     p->folder = folder;
+    p->hash = hash;
     p->log = (nf_log){opts->log, opts->log_ctx};
     TRY(n2p2_read_settings(p, err));
     TRY(n2p2_read_scaling(p, err));
@@ -358,13 +360,13 @@ static int same_elements(const nf_elements *first, const n2p2_potential *p, cons
 }
 
 static int read_member(nf_spec *spec, function_union *unions, nf_elements *elements, const folders *f, size_t i,
-                       const nf_model_opts *opts, nf_error *err)
+                       const nf_model_opts *opts, nf_hash *hash, nf_error *err)
 {
     file_units units = units_of(opts->units);
     n2p2_potential *p = nf_calloc(1, sizeof *p);
     if (p == NULL)
         return nf_fail_memory(err, "a model");
-    int rc = read_potential(p, f->path[i], opts, err);
+    int rc = read_potential(p, f->path[i], opts, hash, err);
     if (rc == 0 && i == 0) {
         *elements = p->elements;
         rc = begin_spec(spec, elements, &units, err);
@@ -379,7 +381,7 @@ static int read_member(nf_spec *spec, function_union *unions, nf_elements *eleme
 }
 
 static int read_committee(nf_spec *spec, size_t npaths, const char *const paths[], const nf_model_opts *opts,
-                          nf_error *err)
+                          nf_hash *hash, nf_error *err)
 {
     folders f = {0};
     nf_elements elements = {0};
@@ -389,7 +391,7 @@ static int read_committee(nf_spec *spec, size_t npaths, const char *const paths[
     for (size_t i = 0; rc == 0 && i < npaths; i++)
         rc = find_folders(&f, paths[i], err);
     for (size_t i = 0; rc == 0 && i < f.n; i++)
-        rc = read_member(spec, unions, &elements, &f, i, opts, err);
+        rc = read_member(spec, unions, &elements, &f, i, opts, hash, err);
     if (rc == 0)
         rc = add_descriptor(spec, unions, elements.n, &units, err);
     for (int e = 0; unions != NULL && e < 118; e++)

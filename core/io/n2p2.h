@@ -83,6 +83,7 @@ typedef struct {
     double mean_energy, conv_energy, conv_length;
     n2p2_network global;
     nf_log log;
+    nf_hash *hash; /* of all that is read */
 } n2p2_potential;
 
 bool n2p2_is_compact(int type);

@@ -16,7 +16,7 @@ static int with_text(n2p2_potential *p, const char *path, int index, nf_error *e
     nf_text *text = nf_calloc(1, sizeof *text);
     if (text == NULL)
         return nf_fail_memory(err, path);
-    int rc = nf_text_open(text, path, err);
+    int rc = nf_text_open(text, path, p->hash, err);
     if (rc == 0)
         rc = read(p, text, index, err);
     nf_text_close(text);

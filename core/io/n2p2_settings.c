@@ -464,11 +464,11 @@ static int check_cutoff_type(reader *r)
 static int read_both(reader *r, const char *path)
 {
     long seen[NKEYWORDS] = {0};
+    TRY(nf_text_keep(r->text, r->err));
     TRY(read_pass(r, seen, 0));
     TRY(check_elements(r, seen));
     TRY(check_normalisation(r, seen));
-    nf_text_close(r->text);
-    TRY(nf_text_open(r->text, path, r->err));
+    nf_text_rewind(r->text);
     TRY(read_pass(r, seen, 1));
     TRY(check_cutoff_type(r));
     TRY(n2p2_check_networks(r->p, path, r->err));
@@ -485,7 +485,7 @@ int n2p2_read_settings(n2p2_potential *p, nf_error *err)
     p->conv_energy = p->conv_length = p->scale_max = 1;
     p->cutoff_type = -1;
     reader r = {p, text, err, 0};
-    int rc = nf_text_open(text, path, err);
+    int rc = nf_text_open(text, path, p->hash, err);
     if (rc == 0)
         rc = read_both(&r, path);
     nf_text_close(text);

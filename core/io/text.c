@@ -13,13 +13,15 @@
 
 static const long long largest = 1LL << 30;
 
-static int read_all(nf_text *text, FILE *file, nf_error *err)
+static int read_all(nf_text *text, FILE *file, nf_hash *hash, nf_error *err)
 {
     size_t capacity = 0, n = 0, got;
     do {
         if (NF_GROW(text->data, capacity, n + 65536))
             return nf_fail_memory(err, text->path);
         got = fread(text->data + n, 1, 65535, file);
+        if (hash != NULL)
+            nf_hash_add(hash, text->data + n, got);
         n += got;
         if ((long long)n > largest)
             return nf_fail(err, NF_ELIMIT, "%s is larger than 1 GiB", text->path);
@@ -32,7 +34,7 @@ static int read_all(nf_text *text, FILE *file, nf_error *err)
     return 0;
 }
 
-int nf_text_open(nf_text *text, const char *path, nf_error *err)
+int nf_text_open(nf_text *text, const char *path, nf_hash *hash, nf_error *err)
 {
     struct stat info;
     *text = (nf_text){.path = path};
@@ -43,7 +45,7 @@ int nf_text_open(nf_text *text, const char *path, nf_error *err)
     if (fstat(fileno(file), &info) == 0 && S_ISDIR(info.st_mode))
         rc = nf_fail(err, NF_EIO, "%s is a directory, expected a file", path);
     if (rc == 0)
-        rc = read_all(text, file, err);
+        rc = read_all(text, file, hash, err);
     fclose(file);
     if (rc != 0)
         nf_text_close(text);
@@ -54,7 +56,22 @@ int nf_text_open(nf_text *text, const char *path, nf_error *err)
 void nf_text_close(nf_text *text)
 {
     nf_free(text->data);
-    text->data = text->at = NULL;
+    nf_free(text->kept);
+    text->data = text->at = text->kept = NULL;
+}
+
+int nf_text_keep(nf_text *text, nf_error *err)
+{
+    text->kept = nf_strdup(text->data);
+    return text->kept == NULL ? nf_fail_memory(err, text->path) : 0;
+}
+
+void nf_text_rewind(nf_text *text)
+{
+    nf_free(text->data);
+    text->data = text->at = text->kept;
+    text->kept = NULL;
+    text->line = 0;
 }
 
 static int split(nf_text *text, char *line, const char *comment_signs, nf_error *err)

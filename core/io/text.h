@@ -6,19 +6,26 @@
 #define NF_IO_TEXT_H
 
 #include "base/status.h"
+#include "io/hash.h"
 
 enum { NF_TEXT_MAX_WORDS = 256 };
 
 typedef struct nf_text {
     const char *path; /* borrowed */
     char *data, *at;
-    long line; /* of the words below, 1-based */
+    char *kept; /* for nf_text_rewind */
+    long line;  /* of the words below, 1-based */
     int nwords;
     char *word[NF_TEXT_MAX_WORDS];
 } nf_text;
 
-/** Reads the whole file. NF_EIO; NF_EFORMAT for binary data; NF_ELIMIT above 1 GiB. */
-int nf_text_open(nf_text *text, const char *path, nf_error *err);
+/** Reads the whole file; its bytes go into the hash (NULL: none). NF_EIO; NF_EFORMAT for binary data; NF_ELIMIT above
+ *  1 GiB. */
+int nf_text_open(nf_text *text, const char *path, nf_hash *hash, nf_error *err);
+/** Keeps a copy of what is there, for nf_text_rewind: a second opening might find another file. */
+int nf_text_keep(nf_text *text, nf_error *err);
+/** Once, after nf_text_keep: begins again. */
+void nf_text_rewind(nf_text *text);
 void nf_text_close(nf_text *text);
 
 /** Next line that has words (separated by blanks, tabs and carriage returns) before a comment sign.

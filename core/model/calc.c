@@ -223,11 +223,13 @@ static nf_workspace *take_spare(nf_calc *calc, size_t nforces)
     return space;
 }
 
-static int find_elements(const nf_model *model, const nf_frame *frame, int *element, nf_error *err)
+int nf_calc_elements(const nf_model *model, const nf_frame *frame, int *element, nf_error *err)
 {
     for (size_t i = 0; i < frame->natoms; i++) {
-        element[i] = nf_elements_find(&model->elements, frame->species[i]);
-        if (element[i] < 0) {
+        int found = nf_elements_find(&model->elements, frame->species[i]);
+        if (element != NULL)
+            element[i] = found;
+        if (found < 0) {
             const char *symbol = nf_element_symbol(frame->species[i]);
             return nf_fail(err, NF_EINVAL, "atom %zu is %s (atomic number %d), which the model does not know", i + 1,
                            symbol == NULL ? "no element" : symbol, frame->species[i]);
@@ -248,5 +250,5 @@ int nf_calc_space(nf_calc *calc, const nf_frame *frame, size_t nbar, nf_workspac
         NF_GROW(w->member_energy, w->cap_member_energy, M) || NF_GROW(w->atom_energy, w->cap_atom_energy, M * n))
         return nf_fail_memory(err, "a structure");
     memset(w->force, 0, nbar * n * sizeof *w->force);
-    return find_elements(calc->model, frame, w->element, err);
+    return nf_calc_elements(calc->model, frame, w->element, err);
 }

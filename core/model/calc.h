@@ -67,6 +67,9 @@ void nf_calc_trim(nf_calc *calc);
 /** The slot serves no further job. */
 void nf_calc_spoil(nf_calc *calc, nf_slot *slot);
 
+/** The element of each atom (NULL: only looks). NF_EINVAL names an atom whose element the model does not know. */
+int nf_calc_elements(const nf_model *model, const nf_frame *frame, int *element, nf_error *err);
+
 /** A workspace for one job with its elements filled in. NF_EINVAL names an unknown element; *out is set then too. */
 int nf_calc_space(nf_calc *calc, const nf_frame *frame, size_t nbar, nf_workspace **out, nf_error *err);
 

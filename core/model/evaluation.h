@@ -6,6 +6,8 @@
  *   nf_sweep_patch   descriptor -> readouts -> pull back -> sums over atoms           any patches at the same time
  *   nf_reduce        from sums over patches to the result
  *   nf_judge         does a first frame look like the model's?
+ *
+ * A model that is zero for every frame needs none of them but the checks: nf_job_evaluate_now.
  */
 #ifndef NF_MODEL_EVALUATION_H
 #define NF_MODEL_EVALUATION_H
@@ -14,7 +16,8 @@
 
 struct evaluation;
 
-/* What to do with a patch instead of energies and forces. 0 or an error. */
+/* What to do with a patch instead of energies and forces; the arena has room for the descriptor's forward and for one
+ * environment. 0 or an error. */
 typedef int nf_visit(struct evaluation *e, const nf_patch_view *view, nf_arena *arena, nf_error *err);
 
 typedef struct evaluation {
@@ -33,6 +36,8 @@ typedef struct evaluation {
 /* Internal code of a patch: numbers that are not finite, where another patch may know why. Becomes NF_EDIVERGED. */
 enum { NF_VAGUE = -1000 };
 
+/** Are the sizes of a request right? NF_EINVAL, NF_ELIMIT. */
+int nf_check_request(const nf_model *model, const nf_frame *frame, const nf_result *result, nf_error *err);
 /** Everything before the patches. One thread at a time. */
 int nf_prepare(evaluation *e, nf_error *err);
 
@@ -50,6 +55,13 @@ int nf_reduce(const evaluation *e, nf_error *err);
 int nf_judge(const evaluation *e, nf_error *err);
 /** Says what nf_judge noted, if that has not been said. On any thread. */
 void nf_judge_log(nf_calc *calc);
+
+/** Does the job's model need no neighbours at all? Then nf_job_evaluate_now does on any thread, at any moment, what
+ *  nf_eval and a stream would do on theirs. */
+bool nf_job_is_immediate(const nf_job *job);
+/** Checks the frame and fills the result, or code and err, of a job that is immediate. No allocation and no lock, the
+ *  calc is not changed: several threads may do so with one calc. */
+void nf_job_evaluate_now(nf_job *job);
 
 /** Calls visit for every patch of the frame, on the threads of the team. The patches stay as they are until the calc is
  *  used again. The first error of the frame or of a visit. */

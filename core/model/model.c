@@ -57,6 +57,8 @@ static int make_range(const nf_model *m, const json_t *tree, size_t nfeatures, n
 {
     const json_t *select = json_object_get(tree, "select");
     range->n = json_array_size(select);
+    if (range->n == 0)
+        return 0;
     range->feature = nf_calloc(range->n, sizeof *range->feature);
     range->low = nf_calloc(range->n, sizeof *range->low);
     range->high = nf_calloc(range->n, sizeof *range->high);
@@ -117,6 +119,15 @@ static int make_members(nf_model *m, nf_error *err)
     return 0;
 }
 
+static bool is_zero(const nf_model *m)
+{
+    bool zero = m->cutoff == 0;
+    for (size_t i = 0; i < m->nmembers; i++)
+        for (int e = 0; e < m->elements.n; e++)
+            zero = zero && m->members[i].readout[e]->class->zero && m->members[i].offset[e] == 0;
+    return zero;
+}
+
 int nf_model_create(nf_model **out, nf_spec *spec, nf_units units, nf_error *err)
 {
     *out = NULL;
@@ -135,11 +146,13 @@ int nf_model_create(nf_model **out, nf_spec *spec, nf_units units, nf_error *err
         rc = make_descriptor(m, err);
     if (rc == 0)
         rc = make_members(m, err);
-    if (rc == 0)
-        *out = m;
-    else
+    if (rc != 0) {
         nf_model_free(m);
-    return rc;
+        return rc;
+    }
+    m->zero = is_zero(m);
+    *out = m;
+    return 0;
 }
 
 int nf_model_load(nf_model **out, size_t npaths, const char *const paths[], const nf_model_opts *opts, nf_error *err)
@@ -241,6 +254,12 @@ size_t nf_model_nparameters(const nf_model *model)
     for (int e = 0; e < model->elements.n; e++)
         n += model->members[0].readout[e]->class->nparameters(model->members[0].readout[e]);
     return n;
+}
+
+const char *nf_model_sha256(const nf_model *model)
+{
+    const char *text = json_string_value(json_object_get(model->spec.tree, "sha256"));
+    return text == NULL ? "" : text;
 }
 
 char *nf_model_describe(const nf_model *model)

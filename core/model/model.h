@@ -35,6 +35,7 @@ struct nf_model {
     double cutoff;
     size_t nmembers;
     nf_member *members;
+    bool zero; /* energy, forces and virial of every frame: no neighbours are needed */
 };
 
 /** Takes over the spec, whether it succeeds or not. */

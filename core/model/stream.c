@@ -151,12 +151,19 @@ static void close_entry(nf_stream *s, nf_entry *entry)
         nf_team_dismiss(s->team);
 }
 
-/* After the report the frame and the result are the caller's again. */
+/* After the report the frame, the result and, if it has no other jobs, the calc are the caller's again. */
+static void hand_back(nf_stream *s, nf_entry *entry)
+{
+    release(&entry->e);
+    log_first_frame(s, entry->e.calc);
+    report(s, &entry->e);
+    close_entry(s, entry);
+}
+
 static void finish(nf_stream *s, nf_entry *entry)
 {
     nf_error err;
     evaluation *e = &entry->e;
-    nf_calc *calc = e->calc;
     if (atomic_load(&e->failed) == SIZE_MAX && e->visit == NULL) {
         int rc = nf_reduce(e, &err);
         if (rc == 0)
@@ -164,10 +171,7 @@ static void finish(nf_stream *s, nf_entry *entry)
         if (rc != 0)
             fail_job(s, e, rc, &err, 0);
     }
-    release(e);
-    log_first_frame(s, calc);
-    report(s, e);
-    close_entry(s, entry);
+    hand_back(s, entry);
 }
 
 /* ---- tasks ---- */
@@ -189,6 +193,18 @@ static void requeue(nf_entry *entry)
 {
     release(&entry->e);
     nf_queue_wait(entry);
+}
+
+/* Takes no list and no patches: others may prepare meanwhile. */
+static void evaluate_now(nf_stream *s, nf_entry *entry)
+{
+    pthread_mutex_lock(&s->lock);
+    s->queue.preparing = false;
+    size_t work = nf_queue_has_waiting(&s->queue);
+    pthread_mutex_unlock(&s->lock);
+    nf_team_call(s->team, work);
+    nf_job_evaluate_now(entry->e.job);
+    hand_back(s, entry);
 }
 
 static void prepare(nf_stream *s, nf_entry *entry)
@@ -298,7 +314,9 @@ static void work(void *ctx, int thread)
     nf_stream *s = ctx;
     nf_task task;
     while (next_task(s, &task)) {
-        if (task.kind == NF_TASK_PREPARE)
+        if (task.kind == NF_TASK_PREPARE && task.of->e.visit == NULL && nf_job_is_immediate(task.of->e.job))
+            evaluate_now(s, task.of);
+        else if (task.kind == NF_TASK_PREPARE)
             prepare(s, task.of);
         else if (task.kind == NF_TASK_SEARCH)
             search(s, &task, &s->workers[thread].search);

@@ -19,7 +19,7 @@ static bool wants_members(const nf_result *w)
     return w->member_forces != NULL || w->member_virial != NULL || w->force_std != NULL;
 }
 
-static int check_request(const nf_model *model, const nf_frame *frame, const nf_result *result, nf_error *err)
+int nf_check_request(const nf_model *model, const nf_frame *frame, const nf_result *result, nf_error *err)
 {
     if (frame->size != sizeof *frame || result->size != sizeof *result)
         return nf_fail(err, NF_EINVAL, "a frame or result was not initialised with NF_FRAME_INIT or NF_RESULT_INIT");
@@ -38,7 +38,7 @@ int nf_prepare(evaluation *e, nf_error *err)
 {
     nf_model *model = e->calc->model;
     const nf_frame *frame = e->job->frame;
-    TRY(check_request(model, frame, e->job->result, err));
+    TRY(nf_check_request(model, frame, e->job->result, err));
     TRY(nf_cell_make(&e->cell, frame->cell, frame->pbc, err));
     e->nmembers = model->nmembers;
     e->nbar = 1 + (model->nmembers > 1 && wants_members(e->job->result) ? model->nmembers : 0);
@@ -186,7 +186,9 @@ static size_t bytes_of_patch(const evaluation *e, const nf_patch *patch)
     }
     size_t values = (e->nbar + 2) * nf_arena_round(features * ld * sizeof(double));
     size_t points = nf_arena_round(e->nbar * patch->npoints * sizeof(int64_t[3]));
-    return points + values + readout + model->descriptor->class->scratch(model->descriptor, patch, (int)e->nbar) +
+    size_t visit = e->visit != NULL ? nf_environment_bytes(patch, model->elements.n) : 0;
+    return points + values + readout + visit +
+           model->descriptor->class->scratch(model->descriptor, patch, (int)e->nbar) +
            nf_arena_round(e->nbar * sizeof(double *)) + 8 * nf_arena_round(ld * sizeof(double));
 }
 

@@ -14,6 +14,7 @@ typedef struct nf_readout nf_readout;
 
 typedef struct nf_readout_class {
     const char *name, *reference;
+    bool zero; /* y = 0 whatever the values */
     /** From one object of "readouts" in a spec and the spec's arrays. */
     int (*create)(const json_t *tree, const nf_spec *spec, size_t nfeatures, const nf_kern *kern, nf_readout **out,
                   nf_error *err);

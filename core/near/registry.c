@@ -7,11 +7,11 @@
 #include "near/descriptor.h"
 #include "near/readout.h"
 
-extern const nf_descriptor_class nf_descriptor_acsf;
-extern const nf_readout_class nf_readout_mlp;
+extern const nf_descriptor_class nf_descriptor_acsf, nf_descriptor_null;
+extern const nf_readout_class nf_readout_mlp, nf_readout_null;
 
-static const nf_descriptor_class *const descriptors[] = {&nf_descriptor_acsf};
-static const nf_readout_class *const readouts[] = {&nf_readout_mlp};
+static const nf_descriptor_class *const descriptors[] = {&nf_descriptor_acsf, &nf_descriptor_null};
+static const nf_readout_class *const readouts[] = {&nf_readout_mlp, &nf_readout_null};
 
 const nf_descriptor_class *nf_descriptor_at(size_t i)
 {

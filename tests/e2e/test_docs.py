@@ -12,7 +12,7 @@ import pytest
 from programs import ROOT
 
 SOURCES = [p for d in ("core", "protocol", "server", "cli") for p in sorted((ROOT / d).rglob("*.c"))]
-CALL = re.compile(r"\b(?:nf_fail|nf_log_write|nf_server_log|end|wrong|broken)\s*\(")
+CALL = re.compile(r"\b(?:nf_fail|nf_log_write|nf_server_log|nf_link_fail|end|wrong|broken)\s*\(")
 LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
 DIRECTIVE = re.compile(r"%[-+ #0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh|h|ll|l|j|z|t|L)?[diouxXeEfgGaAcspn]")
 
@@ -51,7 +51,7 @@ def test_every_message_is_in_the_catalogue(path: Path) -> None:
     assert not missing, missing
 
 
-@pytest.mark.parametrize("command", ["run", "eval", "inspect", "bench"])
+@pytest.mark.parametrize("command", ["run", "listen", "eval", "inspect", "bench"])
 def test_every_option_is_in_the_man_page(nearfar: Path, command: str) -> None:
     text = subprocess.run([nearfar, command, "--help"], capture_output=True, text=True, check=True).stdout
     manual = (ROOT / "docs/nearfar.1").read_text().replace("\\-", "-")

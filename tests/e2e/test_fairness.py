@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from programs import Program, nearfar_path
-from test_driver import BOHR, SECONDS, Driver, init, posdata
+from test_driver import SECONDS, Driver
+from wire import BOHR, init, posdata
 
 MANY = 200  # structures of a batch
 

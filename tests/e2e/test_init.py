@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from ipi import Simulation
-from test_driver import BOHR, WATER, Driver, init, posdata
+from test_driver import Driver
+from wire import BOHR, WATER, init, posdata
 
 DIMER = np.concatenate([WATER, WATER[[0, 1, 2]] + [0, 0, 6.0]])
 Forces = tuple[float, np.ndarray, np.ndarray, str]

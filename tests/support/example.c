@@ -46,7 +46,8 @@ static double *add_array(nf_spec *spec, json_t *readout, const char *key, int el
 
 static json_t *readout(nf_spec *spec, int element, const statistics *s, unsigned seed)
 {
-    json_t *tree = nf_readout_at(0)->example(spec, s->nfeatures, seed * EXAMPLE_NELEMENTS + (unsigned)element);
+    const nf_readout_class *class = s->nfeatures == 0 ? nf_readout_find("null") : nf_readout_at(0);
+    json_t *tree = class->example(spec, s->nfeatures, seed * EXAMPLE_NELEMENTS + (unsigned)element);
     double *shift = add_array(spec, tree, "shift", element, s->nfeatures);
     double *scale = add_array(spec, tree, "scale", element, s->nfeatures);
     double *low = add_array(spec, tree, "low", element, s->nfeatures);

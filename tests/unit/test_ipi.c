@@ -462,7 +462,7 @@ static const struct {
     int32_t natoms, length;
     const char *part;
 } bad_segments[] = {
-    {0, 0, "announced 0 atoms; 1 to 1000"},
+    {0, 0, "announced 0 atoms; 1 to 1000 are allowed; does it share memory at all (mode='shm')?"},
     {1001, 0, "announced 1001 atoms; 1 to 1000"},
     {4, 0, "a name of 0 bytes for its shared memory; 1 to 255"},
     {4, -1, "a name of -1 bytes"},
@@ -515,6 +515,27 @@ START_TEST(shared_of_another_size)
     put_word(&in, "POSDATA");
     put_int(&in, 4);
     ck_shared_broken(&in, "announced 2 x 4 atoms; its shared memory was made for 1 x 4");
+}
+END_TEST
+
+/* Where a socket was to carry the numbers both would wait for ever. */
+START_TEST(shared_by_mistake)
+{
+    static bytes in, want;
+    static session s;
+    for (int nstructures = 1; nstructures <= 2; nstructures++) {
+        in.n = want.n = 0;
+        put_shared(&in, &want, nstructures, 4, true);
+        for (size_t step = 1; step <= in.n; step += in.n - 1) {
+            int rc = 0;
+            session_start(&s, &roomy);
+            ck_assert_int_eq(ipi_dec_set_batch(&s.dec, nstructures), 0);
+            for (size_t at = 0; at < in.n && rc == 0; at += step)
+                rc = feed(&s, in.at + at, step);
+            ck_assert_int_lt(rc, 0);
+            ck_assert_ptr_nonnull(strstr(ipi_dec_error(&s.dec), "connect to shm:NAME"));
+        }
+    }
 }
 END_TEST
 
@@ -936,6 +957,16 @@ START_TEST(batched_reply)
 }
 END_TEST
 
+static void ck_forceready_shared(size_t n, const ipi_reply reply[], const bytes *want)
+{
+    ck_assert_uint_eq(ipi_forceready_shared_size(n, reply), want->n);
+    unsigned char *out = malloc(want->n);
+    ck_assert_ptr_nonnull(out);
+    ck_assert_uint_eq(ipi_forceready_shared(out, n, reply), want->n);
+    ck_assert_mem_eq(out, want->at, want->n);
+    free(out);
+}
+
 START_TEST(shared_reply)
 {
     static bytes want;
@@ -949,11 +980,7 @@ START_TEST(shared_reply)
             put_int(&want, 3);
             put(&want, "xyz", 3);
         }
-        ck_assert_uint_eq(ipi_forceready_shared_size(n, reply), want.n);
-        unsigned char *out = malloc(want.n);
-        ck_assert_uint_eq(ipi_forceready_shared(out, n, reply), want.n);
-        ck_assert_mem_eq(out, want.at, want.n);
-        free(out);
+        ck_forceready_shared(n, reply, &want);
     }
 }
 END_TEST
@@ -1069,6 +1096,8 @@ typedef struct {
     bytes in, want;
     const char *cell; /* hex, of the single layout, where it comes before natoms */
     int nstructures;
+    bool shared;
+    int segment; /* the next one to be named */
 } recording;
 
 static void put_hex(bytes *b, const char *hex)
@@ -1134,8 +1163,22 @@ static void keep_cell(recording *r, const char *hex)
 static void expect_natoms(recording *r, const char *hex)
 {
     say(&r->want, "POSDATA %d x %d;", r->nstructures, (int)int32_of(hex));
-    if (r->nstructures == 1)
+    if (r->shared && r->segment == IPI_SEGMENTS)
+        say(&r->want, "END;");
+    else if (!r->shared && r->nstructures == 1)
         expect_cells(r, r->cell);
+}
+
+static void expect_name_length(recording *r, const char *hex)
+{
+    say(&r->want, "SEGMENT %d %d:", r->segment++, (int)int32_of(hex));
+}
+
+static void expect_name(recording *r, const char *hex)
+{
+    put_hex(&r->want, hex);
+    if (r->segment == IPI_SEGMENTS)
+        say(&r->want, "END;");
 }
 
 static void expect_positions(recording *r, const char *hex)
@@ -1154,9 +1197,17 @@ static const struct {
     const char *field;
     void (*expect)(recording *r, const char *hex);
 } fields[] = {
-    {"header", expect_word},   {"rid", expect_bead},    {"length", expect_length},
-    {"string", expect_bytes},  {"cell", keep_cell},     {"inverse", expect_nothing},
-    {"natoms", expect_natoms}, {"cells", expect_cells}, {"positions", expect_positions},
+    {"header", expect_word},
+    {"rid", expect_bead},
+    {"length", expect_length},
+    {"string", expect_bytes},
+    {"cell", keep_cell},
+    {"inverse", expect_nothing},
+    {"natoms", expect_natoms},
+    {"cells", expect_cells},
+    {"positions", expect_positions},
+    {"name_length", expect_name_length},
+    {"name", expect_name},
 };
 
 static void server_said(recording *r, const char *field, const char *hex)
@@ -1170,7 +1221,7 @@ static void server_said(recording *r, const char *field, const char *hex)
 }
 
 /* The null driver of the recordings: see ../shared/protocol/README.md. */
-static void ck_recorded_forces(const bytes *b, int nstructures, uint32_t natoms)
+static void ck_recorded_forces(const bytes *b, int nstructures, uint32_t natoms, bool shared)
 {
     static double forces[3 * 64];
     ipi_reply reply[4];
@@ -1183,7 +1234,10 @@ static void ck_recorded_forces(const bytes *b, int nstructures, uint32_t natoms)
                                .virial = {1, 0.1, 0.2, 0.1, 2, 0.3, 0.2, 0.3, 3},
                                .extras = "{\"note\":\"x\"}",
                                .nextras = 12};
-    ck_forceready(natoms, (size_t)nstructures, reply, b->at, b->n);
+    if (shared)
+        ck_forceready_shared((size_t)nstructures, reply, b);
+    else
+        ck_forceready(natoms, (size_t)nstructures, reply, b->at, b->n);
 }
 
 static void ck_recorded_status(const bytes *b)
@@ -1208,7 +1262,7 @@ static void driver_said(const recording *r, const char *field, const char *hex, 
     if (strcmp(field, "status") == 0)
         ck_recorded_status(&b);
     else
-        ck_recorded_forces(&b, r->nstructures, natoms);
+        ck_recorded_forces(&b, r->nstructures, natoms, r->shared);
 }
 
 /* The cell and the positions of the first structure, as the decoder gives them. */
@@ -1229,6 +1283,15 @@ static void first_structure(const bytes *in, int nstructures, double h[9], doubl
     memcpy(pos, ev.positions.payload, npos * sizeof *pos);
 }
 
+static void doubles_of(const json_t *hex, double *out, size_t n)
+{
+    static bytes b;
+    b.n = 0;
+    put_hex(&b, json_string_value(hex));
+    MUST(b.n >= n * sizeof *out);
+    memcpy(out, b.at, n * sizeof *out);
+}
+
 static double number(const json_t *rows, size_t i, size_t j)
 {
     return json_number_value(json_array_get(json_array_get(rows, i), j));
@@ -1242,7 +1305,13 @@ static void ck_first_structure(const recording *r, const json_t *root, size_t na
     const json_t *at = json_object_get(root, "positions_angstrom");
     double h[9], pos[3 * 64];
     ck_assert_uint_le(natoms, 64);
-    first_structure(&r->in, r->nstructures, h, pos, 3 * natoms);
+    if (r->shared) {
+        const json_t *first = json_array_get(json_object_get(root, "shared"), 0);
+        doubles_of(json_object_get(first, "h"), h, 9);
+        doubles_of(json_object_get(first, "pos"), pos, 3 * natoms);
+    } else {
+        first_structure(&r->in, r->nstructures, h, pos, 3 * natoms);
+    }
     for (size_t i = 0; i < 9; i++)
         ck_assert_double_eq_tol(h[i] * bohr, number(cell, i % 3, i / 3), 1e-6);
     for (size_t i = 0; i < 3 * natoms; i++)
@@ -1255,6 +1324,8 @@ static void replay(const json_t *root)
     const json_t *batch = json_object_get(root, "batch_size"), *turn;
     size_t i, natoms = (size_t)json_integer_value(json_object_get(root, "natoms"));
     r.in.n = r.want.n = 0;
+    r.segment = 0;
+    r.shared = json_object_get(root, "mode") != NULL;
     r.nstructures = batch != NULL ? (int)json_integer_value(batch) : 1;
     json_array_foreach(json_object_get(root, "exchange"), i, turn)
     {
@@ -1266,7 +1337,7 @@ static void replay(const json_t *root)
             driver_said(&r, field, hex, (uint32_t)natoms);
     }
     ck_first_structure(&r, root, natoms);
-    ck_stream(&r.in, &r.want);
+    ck_stream_as(&r.in, &r.want, r.shared);
 }
 
 static const char *const recordings[] = {
@@ -1286,6 +1357,19 @@ START_TEST(recorded_server)
     const char *path = shared_path(name);
     if (path == NULL)
         return;
+    json_t *root = json_load_file(path, 0, NULL);
+    ck_assert_ptr_nonnull(root);
+    replay(root);
+    json_decref(root);
+}
+END_TEST
+
+static const char *const shared_recordings[] = {"ipi_shm_classic", "ipi_shm_fused", "ipi_shm_batch2"};
+
+START_TEST(recorded_shared_memory)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/unit/recorded/%s.json", NF_TESTS, shared_recordings[_i]);
     json_t *root = json_load_file(path, 0, NULL);
     ck_assert_ptr_nonnull(root);
     replay(root);
@@ -1320,7 +1404,7 @@ Suite *suite(void)
                                     shared_reply,
                                     shared_replies_the_wire_cannot_carry};
     const TTest *const direct[] = {direct_says_how_many, direct_takes_no_more};
-    const TTest *const segments[] = {shared_longest_name, shared_of_another_size};
+    const TTest *const segments[] = {shared_by_mistake, shared_longest_name, shared_of_another_size};
     const TTest *const texts[] = {init_items, init_batch_sizes};
     Suite *all = suite_create("ipi");
     ADD_TESTS(all, "streams", streams);
@@ -1337,6 +1421,7 @@ Suite *suite(void)
     suite_add_tcase(all, shared);
     TCase *recorded = tcase_create("recorded");
     tcase_add_loop_test(recorded, recorded_server, 0, (int)(sizeof recordings / sizeof *recordings));
+    tcase_add_loop_test(recorded, recorded_shared_memory, 0, 3);
     tcase_set_timeout(recorded, 120);
     suite_add_tcase(all, recorded);
     return all;

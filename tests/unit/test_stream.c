@@ -264,6 +264,104 @@ START_TEST(a_list_is_made_once)
 }
 END_TEST
 
+/* ---- models that come and go ---- */
+
+enum { GENERATIONS = 4, KINDS = 4, STAYS = 3, MIXED = 12, SPOILT = 4 /* a job that fails */ };
+
+/* A potential, a committee and the null model, loaded while the stream runs, with calcs of their own; and the calc that
+ * stays. Their jobs are put as one list, in turn. */
+typedef struct {
+    nf_calc *calc[KINDS];
+    atomic_int open[KINDS]; /* jobs not reported */
+    specimen s[MIXED];
+    answer want[MIXED], got[MIXED];
+    nf_job job[MIXED], *put[MIXED];
+} generation;
+
+static generation generations[GENERATIONS];
+static atomic_int calcs_left, wrong_answers;
+
+/* The last job of a calc frees it and, with it, its model. */
+static void reported(void *ctx, nf_job *job)
+{
+    generation *g = job->user;
+    size_t i = (size_t)(job - g->job), kind = i % KINDS;
+    bool right = i == SPOILT ? job->code == NF_EINVAL : job->code == 0 && same_answer(&g->want[i], &g->got[i]);
+    (void)ctx;
+    atomic_fetch_add(&wrong_answers, !right);
+    if (atomic_fetch_sub(&g->open[kind], 1) > 1)
+        return;
+    if (kind != STAYS)
+        nf_calc_free(g->calc[kind]);
+    if (atomic_fetch_sub(&calcs_left, 1) == 1)
+        nf_stream_stop(o.stream);
+}
+
+static nf_model *load_kind(int kind, unsigned seed)
+{
+    potential_recipe p = potential_plain;
+    p.seed = seed;
+    p.nfunctions = 3;
+    p.nodes[0] = p.nodes[1] = 3;
+    if (kind == STAYS)
+        return nf_model_ref(o.l.model);
+    return kind == 0 ? potential_load(&p) : kind == 1 ? potential_committee(&p, 2) : load_model("null", 0);
+}
+
+/* What nf_eval gives, on a thread of its own. */
+static void make_jobs(generation *g, int kind, nf_model *model, unsigned seed)
+{
+    lab l;
+    lab_open(&l, model, 1, 1.0);
+    for (size_t i = (size_t)kind; i < MIXED; i += KINDS) {
+        const potential_recipe *p = &potential_plain;
+        specimen_make(&g->s[i], i % 2 == 0 ? CLUSTER : CUBIC, 3 + 7 * i, p->nelements, p->elements, seed + (unsigned)i);
+        lab_eval(&l, &g->s[i].frame, &g->want[i]);
+        answer_prepare(&g->got[i], model, g->s[i].frame.natoms);
+        g->job[i] = (nf_job){.calc = g->calc[kind], .frame = &g->s[i].frame, .result = &g->got[i].r, .user = g};
+        g->put[i] = &g->job[i];
+    }
+    lab_close(&l);
+}
+
+static void begin_generation(generation *g, unsigned seed)
+{
+    nf_error err;
+    for (int kind = 0; kind < KINDS; kind++) {
+        nf_model *model = load_kind(kind, seed);
+        g->calc[kind] = o.l.calc;
+        if (kind != STAYS)
+            ck_assert_int_eq(nf_calc_new(&g->calc[kind], model, NULL, &err), 0);
+        atomic_store(&g->open[kind], MIXED / KINDS);
+        make_jobs(g, kind, model, seed);
+    }
+    g->s[SPOILT].pos[1][1] = NAN;
+    ck_assert_int_eq(nf_stream_put(o.stream, MIXED, g->put), 0);
+}
+
+/* Calcs are made and their models loaded on one thread while the stream works for others, and freed by whoever has the
+ * last of their jobs. */
+START_TEST(models_come_and_go)
+{
+    potential_recipe p = potential_plain;
+    open_office(potential_load(&p), _i);
+    atomic_store(&calcs_left, GENERATIONS * KINDS);
+    atomic_store(&wrong_answers, 0);
+    nf_stream_open(o.stream, reported, NULL);
+    ck_assert_int_eq(pthread_create(&o.thread, NULL, run, o.stream), 0);
+    for (unsigned k = 0; k < GENERATIONS; k++)
+        begin_generation(&generations[k], 100 * k + 1);
+    pthread_join(o.thread, NULL);
+    ck_assert_int_eq(wrong_answers, 0);
+    for (int k = 0; k < GENERATIONS; k++)
+        for (int i = 0; i < MIXED; i++) {
+            answer_free(&generations[k].want[i]);
+            answer_free(&generations[k].got[i]);
+        }
+    close_office();
+}
+END_TEST
+
 /* ---- the end ---- */
 
 /* The stream stops in the middle of beads with lists of their own; the calc and the team are good afterwards. */
@@ -371,6 +469,10 @@ Suite *suite(void)
     tcase_add_test(t, stopped_before_it_runs);
     tcase_add_test(t, steady_state);
     tcase_add_test(t, old_lists_are_used_again);
+    suite_add_tcase(s, t);
+    t = tcase_create("models"); /* CK_RUN_CASE=models: with a thread sanitizer the others take minutes */
+    tcase_set_timeout(t, 300);
+    tcase_add_loop_test(t, models_come_and_go, 1, 4);
     suite_add_tcase(s, t);
     return s;
 }

@@ -93,6 +93,9 @@ typedef struct {
  *
  *  One n2p2/RuNNer directory is one potential; several, or one directory that holds nnp-1, nnp-2, ... are the
  *  members of a committee. opts may be NULL (bohr, hartree). On failure *out is NULL and err names file and line.
+ *
+ *  The single path "null" is a model without a file, to measure overheads and to try a set-up: every element, and zero
+ *  energy, forces and virial for every frame that makes sense. A directory of that name is "./null".
  */
 NF_API int nf_model_load(nf_model **out, size_t npaths, const char *const paths[], const nf_model_opts *opts,
                          nf_error *err);
@@ -112,6 +115,14 @@ NF_API nf_units nf_model_units(const nf_model *model);
 NF_API size_t nf_model_nfeatures(const nf_model *model, int atomic_number);
 /** Number of adjustable parameters of one member. */
 NF_API size_t nf_model_nparameters(const nf_model *model);
+/** SHA-256 of the bytes of the model's files one after another as they were read, 64 hexadecimal digits. Owned by the
+ *  model. Of an n2p2 directory:
+ *
+ *      cat input.nn scaling.data weights.*.data | sha256sum
+ *
+ *  with the weights of the model's elements only, by atomic number; of a committee these files of each member, member
+ *  after member. Files are read as they lie on the disk: none may be compressed. The null model: that of nothing. */
+NF_API const char *nf_model_sha256(const nf_model *model);
 /** JSON text that says what the model is (no weights); to be freed with nf_string_free. NULL without memory. */
 NF_API char *nf_model_describe(const nf_model *model);
 NF_API void nf_string_free(char *text);
@@ -208,9 +219,9 @@ typedef struct {
 
 /** Evaluates n structures together on the team.
  *
- *  Jobs may share a calc. Each job gets its own code: one bad frame does not spoil the others. `done` (may be NULL)
- *  is called once per job as soon as its result is complete, on any thread of the team, never twice at a time; it must
- *  not call nf_eval. With it the job's frame and result are the caller's again.
+ *  Jobs may share a calc; calcs live until the call returns. Each job gets its own code: one bad frame does not spoil
+ *  the others. `done` (may be NULL) is called once per job as soon as its result is complete, on any thread of the team,
+ *  never twice at a time; it must not call nf_eval. With it the job's frame and result are the caller's again.
  *  The results have the same bits whatever the number of threads, the company of other jobs and the age of
  *  neighbour lists. Returns 0 if every job did, else the first code that is not 0.
  */
