@@ -398,7 +398,8 @@ static void refuse_shared_twice(nf_link *link)
 {
     for (nf_link *other = link->server->links; other != NULL; other = other->next)
         if (other != link && other->state != NF_LINK_CLOSED && nf_shm_same(&other->shm, &link->shm)) {
-            const char *const why = "the driver gave the same shared memory to two links: use --links 1, or mode='unix'";
+            const char *const why =
+                "the driver gave the same shared memory to two links: use --links 1, or mode='unix'";
             end(other, NF_EIO, "%s", why);
             end(link, NF_EIO, "%s", why);
             return;
