@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -247,6 +248,24 @@ def test_timeout_then_another_call(server: nearfar.Server, water64: Path) -> Non
     with pytest.raises(nearfar.TimedOut, match="within 0.1 s"):
         client.evaluate(atoms.positions, atoms.cell)
     client.timeout = 60
+    client.set_species("O H H")
+    assert client.evaluate(WATER).energy == server.client("O H H", model="all").evaluate(WATER).energy
+
+
+def test_interrupted_call(server: nearfar.Server, water64: Path) -> None:
+    """Ctrl-C in the middle: the next answer is that of the next question."""
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    atoms = ase.io.read(water64).repeat((3, 3, 2))
+    client = server.client(atoms.numbers, model="all", timeout=60)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.15)
+        with pytest.raises(KeyboardInterrupt):
+            client.evaluate(atoms.positions, atoms.cell)
+    finally:
+        signal.signal(signal.SIGALRM, before)
     client.set_species("O H H")
     assert client.evaluate(WATER).energy == server.client("O H H", model="all").evaluate(WATER).energy
 
@@ -520,6 +539,13 @@ def test_serve_a_list_is_a_committee(committee: list[Path]) -> None:
     with nearfar.serve([committee[0] / f"nnp-{k}" for k in (1, 2, 3)], program=nearfar_path()) as server:
         with server.client("O H H", extras="committee") as client:
             assert len(client.evaluate(WATER).extras["committee_pot"]) == 3
+
+
+def test_serve_null() -> None:
+    """The model without files takes any element."""
+    with nearfar.serve("null", program=nearfar_path()) as server, server.client("Xe Og") as client:
+        r = client.evaluate(WATER[:2])
+    assert r.energy == 0 and not r.forces.any() and not r.virial.any()
 
 
 def test_serve_says_why_not(tmp_path: Path) -> None:

@@ -56,8 +56,9 @@ class NearfarCalculator(Calculator):
     ignored_changes = {"initial_charges", "initial_magmoms"}
     discard_results_on_any_change = True
 
+    client: Client
+
     def __init__(self, address: str, **parameters: Any) -> None:
-        self.client: Optional[Client] = None
         self._numbers = np.zeros(0, dtype=int)  # what the client has been told
         unknown = set(parameters) - set(self.default_parameters)
         if unknown:
@@ -67,8 +68,8 @@ class NearfarCalculator(Calculator):
 
     def set(self, **parameters: Any) -> dict[str, Any]:
         """Another address, model, ...: the next calculation connects anew."""
-        changed = super().set(**parameters)
-        if changed and self.client is not None:
+        changed: dict[str, Any] = super().set(**parameters)
+        if changed and "client" in self.__dict__:
             self.close()
             self.client, self._numbers = Client(**self.parameters), np.zeros(0, dtype=int)
             self.reset()
@@ -76,8 +77,7 @@ class NearfarCalculator(Calculator):
 
     def close(self) -> None:
         """Ends the connection; a later calculation opens it again."""
-        if self.client is not None:
-            self.client.close()
+        self.client.close()
 
     def __enter__(self) -> NearfarCalculator:
         return self

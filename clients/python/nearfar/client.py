@@ -6,9 +6,9 @@ from __future__ import annotations
 import json
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Optional, Union
+from typing import Any, Optional, TypeVar, Union
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from .species import Species, as_text
 from .units import BOHR, HARTREE
 from .wire import Deadline, Wire, header, parse_address
 
+T = TypeVar("T")
 Array = Union[np.ndarray, Sequence[Any]]
 
 
@@ -131,7 +132,7 @@ class Client:
 
     # ---- the conversation ----
 
-    def _talk(self, batch: int, what: Any) -> Any:
+    def _talk(self, batch: int, what: Callable[[Wire], T]) -> T:
         """what(wire) on a connection whose messages are of `batch` structures; whatever fails closes it."""
         deadline = Deadline(self.timeout)
         try:
