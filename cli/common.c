@@ -1,25 +1,74 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cli/common.h"
 
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "model/model.h"
+#include "server/writer.h"
+
+static cli_log_kind log_kind = CLI_LOG_TEXT;
+
+void cli_log_format(cli_log_kind kind)
+{
+    log_kind = kind;
+}
+
+/* "2026-11-24T16:00:00.123Z" */
+static void print_time(char *out, size_t size)
+{
+    struct timespec now;
+    struct tm parts;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    size_t n = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(out + n, size - n, ".%03ldZ", now.tv_nsec / 1000000);
+}
+
+static void log_json(const char *level, const char *message)
+{
+    char when[64];
+    print_time(when, sizeof when);
+    json_t *line = json_pack("{ssssso}", "time", when, "level", level, "message", nf_json_text(message));
+    char *text = line == NULL ? NULL : json_dumps(line, JSON_COMPACT);
+    if (text != NULL)
+        fprintf(stderr, "%s\n", text);
+    free(text);
+    json_decref(line);
+}
+
+static void say(const char *level, const char *prefix, const char *message)
+{
+    if (log_kind == CLI_LOG_JSON)
+        log_json(level, message);
+    else
+        fprintf(stderr, "nearfar: %s%s\n", prefix, message);
+}
 
 void cli_log(void *ctx, int level, const char *message)
 {
     (void)ctx;
-    fprintf(stderr, "nearfar: %s%s\n", level == NF_LOG_WARNING ? "warning: " : "", message);
+    if (level == NF_LOG_WARNING)
+        say("warning", "warning: ", message);
+    else
+        say("info", "", message);
 }
 
 void cli_greet(const char *text)
 {
-    fprintf(stderr, "nearfar %s: %s\n", nf_version(), text);
+    char line[2048];
+    snprintf(line, sizeof line, "nearfar %s: %s", nf_version(), text);
+    if (log_kind == CLI_LOG_JSON)
+        log_json("info", line);
+    else
+        fprintf(stderr, "%s\n", line);
 }
 
 int cli_fail(const nf_error *err)
 {
-    fprintf(stderr, "nearfar: %s\n", err->msg);
+    say("error", "", err->msg);
     return 1;
 }
 

@@ -9,7 +9,13 @@
 
 #define UNITS_CHOICES "bohr,hartree|angstrom,eV|reduced"
 
-/** Log to stderr, a line an event. */
+typedef enum { CLI_LOG_TEXT, CLI_LOG_JSON } cli_log_kind; /* in the order of LOG_CHOICES */
+#define LOG_CHOICES "text|json"
+
+/** From here on, what cli_log and cli_fail write is lines of text, or JSON objects {"time", "level", "message"}, a line
+ *  each; levels are info, warning, error. */
+void cli_log_format(cli_log_kind kind);
+/** Log to stderr, a line an event. On any thread. */
 void cli_log(void *ctx, int level, const char *message);
 /** The first lines of a command: "nearfar VERSION: text" on stderr. */
 void cli_greet(const char *text);
@@ -25,6 +31,7 @@ void cli_describe(const nf_model *model, char *out, size_t size);
 int cmd_run(int argc, char **argv);
 int cmd_listen(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
+int cmd_status(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 

@@ -16,6 +16,7 @@ static const struct {
     {"run", "answer i-PI, ASE or another driver over a socket", cmd_run},
     {"listen", "let clients in C, Python or ASE connect", cmd_listen},
     {"eval", "energies, forces and virials of the frames of a file", cmd_eval},
+    {"status", "look at a running server, have it load another model", cmd_status},
     {"inspect", "say what is in a model or a data file", cmd_inspect},
     {"bench", "time evaluations of a structure", cmd_bench},
 };

@@ -165,6 +165,7 @@ static int load_and_serve(serving *s, const serving_kind *kind, int n, char **wo
         return nf_fail(err, NF_EINVAL,
                        "--model-units reduced has no meaning for a driver that works in atomic units: use "
                        "eval, bench or inspect");
+    cli_log_format((cli_log_kind)s->log_format);
     TRY(check_control(s, err));
     s->defaults.extras = (nf_extras)s->extras;
     if (s->replay != NULL) {

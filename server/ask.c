@@ -7,16 +7,16 @@
 #include <unistd.h>
 
 #include "server/runtime_dir.h"
-#include "server/text.h"
+#include "server/writer.h"
 
 enum { LONGEST_ANSWER = 1 << 26, PIECE = 65536 };
 
 static int send_question(int fd, json_t *question)
 {
-    nf_text line = {0};
+    nf_writer line = {0};
     size_t sent = 0;
-    nf_text_json(&line, question);
-    nf_text_add(&line, "\n", 1);
+    nf_writer_json(&line, question);
+    nf_writer_add(&line, "\n", 1);
     int rc = line.failed ? ENOMEM : 0;
     while (rc == 0 && sent < line.n) {
         ssize_t n = send(fd, line.bytes + sent, line.n - sent, MSG_NOSIGNAL);
@@ -24,12 +24,12 @@ static int send_question(int fd, json_t *question)
             rc = errno;
         sent += n < 0 ? 0 : (size_t)n;
     }
-    nf_text_free(&line);
+    nf_writer_free(&line);
     return rc;
 }
 
 /* Up to the end of the line, or of all. */
-static int receive_answer(int fd, nf_text *answer)
+static int receive_answer(int fd, nf_writer *answer)
 {
     char piece[PIECE];
     while (answer->n < LONGEST_ANSWER && !answer->failed) {
@@ -38,7 +38,7 @@ static int receive_answer(int fd, nf_text *answer)
             continue;
         if (n <= 0)
             return n < 0 ? errno : 0;
-        nf_text_add(answer, piece, (size_t)n);
+        nf_writer_add(answer, piece, (size_t)n);
         if (piece[n - 1] == '\n')
             return 0;
     }
@@ -56,7 +56,7 @@ static const char *reason(int number)
 
 static int exchange(json_t **out, int fd, const char *path, json_t *question, nf_error *err)
 {
-    nf_text answer = {0};
+    nf_writer answer = {0};
     int rc = send_question(fd, question);
     if (rc == 0)
         rc = receive_answer(fd, &answer);
@@ -67,7 +67,7 @@ static int exchange(json_t **out, int fd, const char *path, json_t *question, nf
         if (!json_is_object(*out))
             rc = nf_fail(err, NF_EFORMAT, "what answered at %.120s is no nearfar, or was about to end", path);
     }
-    nf_text_free(&answer);
+    nf_writer_free(&answer);
     return rc;
 }
 

@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "server/command.h"
 #include "server/runtime_dir.h"
-#include "server/text.h"
+#include "server/writer.h"
 
 typedef struct connection connection;
 
@@ -33,7 +33,7 @@ struct connection {
     reload *reload; /* under way: nothing is read until it ends */
     bool obeying;   /* a line of it, at this moment */
     bool ended;     /* nothing more will come from it, or be taken */
-    nf_text out;
+    nf_writer out;
     size_t nsent;
     size_t nin;
     char in[NF_COMMAND_MOST + 1];
@@ -65,7 +65,7 @@ static void on_connection_closed(uv_handle_t *handle)
 {
     connection *peer = handle->data;
     release(peer->control);
-    nf_text_free(&peer->out);
+    nf_writer_free(&peer->out);
     nf_free(peer);
 }
 
@@ -111,30 +111,16 @@ void nf_control_close(nf_control *c)
 static void answer_json(connection *peer, json_t *value)
 {
     if (value == NULL)
-        nf_text_print(&peer->out, "{\"ok\":false,\"error\":\"out of memory\"}");
+        nf_writer_print(&peer->out, "{\"ok\":false,\"error\":\"out of memory\"}");
     else
-        nf_text_json(&peer->out, value);
-    nf_text_add(&peer->out, "\n", 1);
+        nf_writer_json(&peer->out, value);
+    nf_writer_add(&peer->out, "\n", 1);
     json_decref(value);
-}
-
-/* A sentence may quote a name that is no UTF-8, which JSON cannot hold. */
-static json_t *printable(const char *text)
-{
-    char clean[sizeof((nf_error *)0)->msg];
-    json_t *value = json_string(text);
-    if (value != NULL)
-        return value;
-    snprintf(clean, sizeof clean, "%s", text);
-    for (char *p = clean; *p != '\0'; p++)
-        if ((unsigned char)*p > 126)
-            *p = '?';
-    return json_string(clean);
 }
 
 static void answer(connection *peer, bool ok, const char *text)
 {
-    answer_json(peer, json_pack("{sbso}", "ok", ok, ok ? "text" : "error", printable(text)));
+    answer_json(peer, json_pack("{sbso}", "ok", ok, ok ? "text" : "error", nf_json_text(text)));
 }
 
 /* 0: all is sent; 1: the peer has to read first; -1: it is gone. */
@@ -150,7 +136,7 @@ static int send_answer(connection *peer)
             return errno == EAGAIN ? 1 : -1;
         peer->nsent += (size_t)n;
     }
-    nf_text_free(&peer->out);
+    nf_writer_free(&peer->out);
     peer->nsent = 0;
     return 0;
 }

@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "server/metrics.h"
 #include "server/page.h"
-#include "server/text.h"
+#include "server/writer.h"
 
 enum {
     MOST_CONNECTIONS = 64,
@@ -46,17 +46,17 @@ struct nf_http {
 
 /* ---- what there is to see ---- */
 
-static void put_status(nf_http *h, nf_text *out)
+static void put_status(nf_http *h, nf_writer *out)
 {
     json_t *snapshot = h->outside.status(h->outside.ctx);
     if (snapshot == NULL)
         out->failed = true;
     else
-        nf_text_json(out, snapshot);
+        nf_writer_json(out, snapshot);
     json_decref(snapshot);
 }
 
-static void put_metrics(nf_http *h, nf_text *out)
+static void put_metrics(nf_http *h, nf_writer *out)
 {
     json_t *snapshot = h->outside.status(h->outside.ctx);
     if (snapshot == NULL)
@@ -66,15 +66,15 @@ static void put_metrics(nf_http *h, nf_text *out)
     json_decref(snapshot);
 }
 
-static void put_page(nf_http *h, nf_text *out)
+static void put_page(nf_http *h, nf_writer *out)
 {
     (void)h;
-    nf_text_add(out, (const char *)nf_page, nf_page_size);
+    nf_writer_add(out, (const char *)nf_page, nf_page_size);
 }
 
 static const struct {
     const char *path, *type;
-    void (*put)(nf_http *h, nf_text *out);
+    void (*put)(nf_http *h, nf_writer *out);
 } resources[NRESOURCES] = {
     {"/", "text/html; charset=utf-8", put_page},
     {"/status.json", "application/json", put_status},
@@ -122,14 +122,14 @@ static void add_headers(response *r, const char *type, const char *mark)
 }
 
 /* Takes the text; NULL without memory. */
-static response *make_response(nf_text *body, const char *type)
+static response *make_response(nf_writer *body, const char *type)
 {
     char mark[MARK + 1];
     response *r = NULL;
     if (!body->failed && make_mark(mark) == 0)
         r = MHD_create_response_from_buffer_with_free_callback(body->n, body->bytes, nf_free);
     if (r == NULL) {
-        nf_text_free(body);
+        nf_writer_free(body);
         return NULL;
     }
     if (body->bytes[0] == '<')
@@ -140,8 +140,8 @@ static response *make_response(nf_text *body, const char *type)
 
 static enum MHD_Result say(struct MHD_Connection *c, unsigned code, const char *sentence)
 {
-    nf_text body = {0};
-    nf_text_print(&body, "%s\n", sentence);
+    nf_writer body = {0};
+    nf_writer_print(&body, "%s\n", sentence);
     response *r = make_response(&body, "text/plain; charset=utf-8");
     if (r == NULL)
         return MHD_NO;
@@ -155,7 +155,7 @@ static enum MHD_Result say(struct MHD_Connection *c, unsigned code, const char *
 static enum MHD_Result show(nf_http *h, struct MHD_Connection *c, int which)
 {
     if (h->made[which] == NULL || uv_now(h->loop) - h->made_at[which] > FRESH_MS) {
-        nf_text body = {0};
+        nf_writer body = {0};
         if (h->made[which] != NULL)
             MHD_destroy_response(h->made[which]);
         resources[which].put(h, &body);

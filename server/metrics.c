@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+#include "base/status.h"
+
 /* What a row is about: the server, or each object of a list with these of its keys as labels. */
 typedef struct {
     const char *list; /* NULL: the snapshot itself */
@@ -76,7 +79,12 @@ static const struct {
     {"nearfar_link_state", "What the link is at.", &links, {"state"}},
 };
 
-/* ---- one line ---- */
+/* ---- labels, written once for each object ---- */
+
+typedef struct {
+    nf_writer text;
+    size_t n, *ends; /* of object i in text */
+} labels;
 
 static const char *label(const char *key)
 {
@@ -87,62 +95,30 @@ static const char *label(const char *key)
     return key;
 }
 
-static void put_escaped(nf_text *out, const char *value)
+static void put_escaped(nf_writer *out, const char *value)
 {
-    for (size_t n; *value != '\0'; value += n) {
-        n = strcspn(value, "\\\"\n");
-        nf_text_add(out, value, n);
+    for (;;) {
+        size_t n = strcspn(value, "\\\"\n");
+        nf_writer_add(out, value, n);
         if (value[n] == '\0')
-            break;
-        nf_text_print(out, "\\%c", value[n] == '\n' ? 'n' : value[n]);
-        n++;
+            return;
+        nf_writer_print(out, "\\%c", value[n] == '\n' ? 'n' : value[n]);
+        value += n + 1;
     }
 }
 
-static void put_label(nf_text *out, char before, const char *key, const json_t *value)
+static void put_labels(nf_writer *out, bool first, const char *const *keys, size_t most, const json_t *object)
 {
-    nf_text_print(out, "%c%s=\"", before, label(key));
-    if (json_is_integer(value))
-        nf_text_print(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    if (json_is_string(value))
-        put_escaped(out, json_string_value(value));
-    nf_text_add(out, "\"", 1);
-}
-
-static int put_labels(nf_text *out, int n, const char *const *keys, size_t most, const json_t *object)
-{
-    for (size_t i = 0; i < most && keys[i] != NULL; i++)
-        put_label(out, n++ == 0 ? '{' : ',', keys[i], json_object_get(object, keys[i]));
-    return n;
-}
-
-static const json_t *value_of(const metric *m, const json_t *object)
-{
-    const json_t *value = json_object_get(object, m->key);
-    return m->inner == NULL ? value : json_object_get(value, m->inner);
-}
-
-static void put_sample(nf_text *out, const metric *m, const json_t *object)
-{
-    const json_t *value = value_of(m, object);
-    if (!json_is_number(value))
-        return;
-    nf_text_print(out, "%s", m->name);
-    if (put_labels(out, 0, m->of->labels, 3, object) > 0)
-        nf_text_add(out, "}", 1);
-    nf_text_print(out, " %.12g\n", m->factor * json_number_value(value));
-}
-
-/* ---- all lines of a name, which belong together ---- */
-
-static void put_head(nf_text *out, const char *name, const char *type, const char *help)
-{
-    nf_text_print(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static size_t count(const subject *of, const json_t *snapshot)
-{
-    return of->list == NULL ? 1 : json_array_size(json_object_get(snapshot, of->list));
+    for (size_t i = 0; i < most && keys[i] != NULL; i++) {
+        const json_t *value = json_object_get(object, keys[i]);
+        nf_writer_print(out, "%c%s=\"", first ? '{' : ',', label(keys[i]));
+        if (json_is_integer(value))
+            nf_writer_integer(out, json_integer_value(value));
+        if (json_is_string(value))
+            put_escaped(out, json_string_value(value));
+        nf_writer_add(out, "\"", 1);
+        first = false;
+    }
 }
 
 static const json_t *object_at(const subject *of, const json_t *snapshot, size_t i)
@@ -150,30 +126,83 @@ static const json_t *object_at(const subject *of, const json_t *snapshot, size_t
     return of->list == NULL ? snapshot : json_array_get(json_object_get(snapshot, of->list), i);
 }
 
-static void put_metric(nf_text *out, const metric *m, const json_t *snapshot)
+static int make_labels(labels *l, const subject *of, const json_t *snapshot)
 {
-    put_head(out, m->name, m->type, m->help);
-    for (size_t i = 0; i < count(m->of, snapshot); i++)
-        put_sample(out, m, object_at(m->of, snapshot, i));
+    *l = (labels){.n = of->list == NULL ? 1 : json_array_size(json_object_get(snapshot, of->list))};
+    l->ends = nf_calloc(l->n + 1, sizeof *l->ends);
+    for (size_t i = 0; i < l->n && l->ends != NULL; i++) {
+        put_labels(&l->text, true, of->labels, 3, object_at(of, snapshot, i));
+        l->ends[i + 1] = l->text.n;
+    }
+    return l->ends == NULL || l->text.failed ? NF_ENOMEM : 0;
 }
 
-static void put_fact(nf_text *out, size_t which, const json_t *snapshot)
+static void free_labels(labels *l)
 {
-    const subject *of = facts[which].of;
-    put_head(out, facts[which].name, "gauge", facts[which].help);
-    for (size_t i = 0; i < count(of, snapshot); i++) {
-        const json_t *object = object_at(of, snapshot, i);
-        nf_text_print(out, "%s", facts[which].name);
-        int n = put_labels(out, 0, of->labels, 3, object);
-        put_labels(out, n, facts[which].labels, 4, object);
-        nf_text_print(out, "} 1\n");
+    nf_writer_free(&l->text);
+    nf_free(l->ends);
+}
+
+/* name{label="value", which still has to be closed where there are labels; whether there are. */
+static bool begin_sample(nf_writer *out, const char *name, const labels *l, size_t i)
+{
+    size_t n = l->ends[i + 1] - l->ends[i];
+    nf_writer_add(out, name, strlen(name));
+    if (n > 0)
+        nf_writer_add(out, l->text.bytes + l->ends[i], n);
+    return n > 0;
+}
+
+/* ---- all lines of a name, which belong together ---- */
+
+static void put_head(nf_writer *out, const char *name, const char *type, const char *help)
+{
+    nf_writer_print(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void put_metric(nf_writer *out, const metric *m, const labels *l, const json_t *snapshot)
+{
+    put_head(out, m->name, m->type, m->help);
+    for (size_t i = 0; i < l->n; i++) {
+        const json_t *value = json_object_get(object_at(m->of, snapshot, i), m->key);
+        value = m->inner == NULL ? value : json_object_get(value, m->inner);
+        if (!json_is_number(value))
+            continue;
+        if (begin_sample(out, m->name, l, i))
+            nf_writer_add(out, "}", 1);
+        nf_writer_add(out, " ", 1);
+        nf_writer_number(out, m->factor * json_number_value(value));
+        nf_writer_add(out, "\n", 1);
     }
 }
 
-void nf_metrics(nf_text *out, const json_t *snapshot)
+static void put_fact(nf_writer *out, size_t which, const labels *l, const json_t *snapshot)
 {
-    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-        put_fact(out, i, snapshot);
-    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++)
-        put_metric(out, &metrics[i], snapshot);
+    put_head(out, facts[which].name, "gauge", facts[which].help);
+    for (size_t i = 0; i < l->n; i++) {
+        bool others = begin_sample(out, facts[which].name, l, i);
+        put_labels(out, !others, facts[which].labels, 4, object_at(facts[which].of, snapshot, i));
+        nf_writer_add(out, "} 1\n", 4);
+    }
+}
+
+static void put_subject(nf_writer *out, const subject *of, const json_t *snapshot)
+{
+    labels l;
+    if (make_labels(&l, of, snapshot) != 0)
+        out->failed = true;
+    for (size_t i = 0; i < sizeof facts / sizeof *facts && !out->failed; i++)
+        if (facts[i].of == of)
+            put_fact(out, i, &l, snapshot);
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics && !out->failed; i++)
+        if (metrics[i].of == of)
+            put_metric(out, &metrics[i], &l, snapshot);
+    free_labels(&l);
+}
+
+void nf_metrics(nf_writer *out, const json_t *snapshot)
+{
+    static const subject *const subjects[] = {&whole, &models, &addresses, &links};
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
+        put_subject(out, subjects[i], snapshot);
 }

@@ -5,9 +5,9 @@
 #ifndef NF_SERVER_METRICS_H
 #define NF_SERVER_METRICS_H
 
-#include "server/text.h"
+#include "server/writer.h"
 
 /** Appends all metrics; what is not known is left out. */
-void nf_metrics(nf_text *out, const json_t *snapshot);
+void nf_metrics(nf_writer *out, const json_t *snapshot);
 
 #endif

@@ -235,7 +235,7 @@ void nf_recording_close(nf_recording *r)
 
 /* ---- records ---- */
 
-static int damaged(nf_recording *r, const char *what)
+static int broken(nf_recording *r, const char *what)
 {
     r->code = nf_fail(&r->err, NF_EFORMAT, "%s: record %llu %s", r->name, (unsigned long long)r->count + 1, what);
     return r->code;
@@ -262,7 +262,7 @@ static int understand(nf_recording *r, nf_record_entry *e, uint32_t kind, size_t
     switch (kind) {
     case NF_RECORD_LINK:
         if (n < 1 || r->record[0] > 1)
-            return damaged(r, "does not say how its link came about");
+            return broken(r, "does not say how its link came about");
         e->accepted = r->record[0];
         e->text = text_at(r, 1, n);
         return 1;
@@ -273,7 +273,7 @@ static int understand(nf_recording *r, nf_record_entry *e, uint32_t kind, size_t
         return 1;
     case NF_RECORD_CLOSED:
         if (n < 4)
-            return damaged(r, "does not say why its link was closed");
+            return broken(r, "does not say why its link was closed");
         e->code = (int)(int32_t)nf_get_u32(r->record);
         e->text = text_at(r, 4, n);
         return 1;
@@ -281,7 +281,7 @@ static int understand(nf_recording *r, nf_record_entry *e, uint32_t kind, size_t
         e->text = text_at(r, 0, n);
         return 1;
     default:
-        return damaged(r, "is of a kind that this nearfar does not know");
+        return broken(r, "is of a kind that this nearfar does not know");
     }
 }
 
@@ -307,14 +307,14 @@ static int read_entry(nf_recording *r, nf_record_entry *e)
     e->link = nf_get_u32(head + 8);
     e->time = nf_get_u64(head + 12);
     if (n > NF_RECORD_PAYLOAD_MOST)
-        return damaged(r, "has an impossible length");
+        return broken(r, "has an impossible length");
     if (NF_GROW(r->record, r->capacity, n + NF_RECORD_CRC) < 0)
         return wrong(r, NF_ENOMEM, "out of memory for a recording");
     rc = take(r, r->record, n + NF_RECORD_CRC);
     if (rc <= 0)
         return rc;
     if (crc32(crc32(0, head, sizeof head), r->record, n) != nf_get_u32(r->record + n))
-        return damaged(r, "is damaged: its checksum does not fit");
+        return broken(r, "is damaged: its checksum does not fit");
     return understand(r, e, kind, n);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "server/host.h"
+#include "server/writer.h"
 
 /* ---- pieces; what is not known is null ---- */
 
@@ -34,17 +35,17 @@ static json_t *paths_of(const nf_service *service)
 {
     json_t *list = json_array();
     if (service->now->source != NULL)
-        json_array_append_new(list, json_string(service->now->source));
+        json_array_append_new(list, nf_json_text(service->now->source));
     for (size_t i = 0; service->now->source == NULL && i < service->options->npaths; i++)
-        json_array_append_new(list, json_string(service->options->paths[i]));
+        json_array_append_new(list, nf_json_text(service->options->paths[i]));
     return list;
 }
 
 static json_t *model_of(const nf_service *service)
 {
     const nf_model *model = service->now->model;
-    return json_pack("{s:s, s:o, s:s, s:i, s:i, s:o, s:f}", "name", service->options->name, "paths", paths_of(service),
-                     "sha256", nf_model_sha256(model), "generation", service->now->number, "members",
+    return json_pack("{s:o, s:o, s:s, s:i, s:i, s:o, s:f}", "name", nf_json_text(service->options->name), "paths",
+                     paths_of(service), "sha256", nf_model_sha256(model), "generation", service->now->number, "members",
                      (int)nf_model_nmembers(model), "elements", elements_of(model), "cutoff", nf_model_cutoff(model));
 }
 
@@ -52,8 +53,8 @@ static json_t *place_of(const nf_place *place)
 {
     uint64_t now = uv_now(&place->server->loop);
     size_t natoms = place->defaults->natoms;
-    return json_pack("{s:s, s:s, s:s, s:f, s:i, s:o}", "address", place->options->address.text, "model",
-                     place->defaults->service->options->name, "state", nf_place_state(place), "state_s",
+    return json_pack("{s:o, s:o, s:s, s:f, s:i, s:o}", "address", nf_json_text(place->options->address.text), "model",
+                     nf_json_text(place->defaults->service->options->name), "state", nf_place_state(place), "state_s",
                      1e-3 * (double)(now - place->since), "links", place->nopen, "natoms",
                      natoms > 0 ? json_integer((json_int_t)natoms) : json_null());
 }
@@ -69,14 +70,15 @@ static json_t *latency_of(const nf_meter *m)
 static json_t *link_of(const nf_link *link, uint64_t now)
 {
     const nf_meter *m = &link->meter;
-    bool any = m->steps > 0;
-    json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:f, s:f, s:o, s:o, s:o}", "number", link->number,
-                          "address", link->place->options->address.text, "model", link->options->service->options->name,
-                          "state", nf_link_state_name(link->state), "steps", (json_int_t)m->steps, "structures",
-                          (json_int_t)m->structures, "steps_per_s", nf_meter_rate(m, now), "latency_ms", latency_of(m),
-                          "waiting_s", seconds(m->waiting), "computing_s", seconds(m->computing), "energy",
-                          real_or_null(link->energy, any), "energy_std", real_or_null(link->energy_std, any),
-                          "extrapolated", any ? json_integer(link->nextrapolated) : json_null());
+    bool any = m->steps > 0, spread = any && nf_model_nmembers(link->options->service->now->model) > 1;
+    json_t *o = json_pack("{s:i, s:o, s:o, s:s, s:I, s:I, s:f, s:o, s:f, s:f, s:o, s:o, s:o}", "number", link->number,
+                          "address", nf_json_text(link->place->options->address.text), "model",
+                          nf_json_text(link->options->service->options->name), "state", nf_link_state_name(link->state),
+                          "steps", (json_int_t)m->steps, "structures", (json_int_t)m->structures, "steps_per_s",
+                          nf_meter_rate(m, now), "latency_ms", latency_of(m), "waiting_s", seconds(m->waiting),
+                          "computing_s", seconds(m->computing), "energy", real_or_null(link->energy, any), "energy_std",
+                          real_or_null(link->energy_std, spread), "extrapolated",
+                          any ? json_integer(link->nextrapolated) : json_null());
     json_object_set_new(o, "natoms",
                         link->options->natoms > 0 ? json_integer((json_int_t)link->options->natoms) : json_null());
     return o;

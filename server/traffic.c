@@ -11,6 +11,7 @@
 #include "server/host.h"
 #include "server/record.h"
 #include "server/replay.h"
+#include "server/writer.h"
 
 /* ---- the header of a recording: enough to serve the same again ---- */
 
@@ -31,21 +32,30 @@ static json_t *model_of(const nf_service_options *model)
 {
     json_t *paths = json_array();
     for (size_t i = 0; i < model->npaths; i++)
-        json_array_append_new(paths, json_string(model->paths[i]));
-    return json_pack("{s:s, s:o, s:s, s:i}", "name", model->name, "paths", paths, "sha256",
+        json_array_append_new(paths, nf_json_text(model->paths[i]));
+    return json_pack("{s:o, s:o, s:s, s:i}", "name", nf_json_text(model->name), "paths", paths, "sha256",
                      nf_model_sha256(model->model), "units", (int)model->units);
 }
 
-static json_t *place_of(const nf_place_options *place)
+/* What a link gets that asks for nothing; null: that depends on the model it asks for. */
+static json_t *extras_of(const nf_run_options *o, const nf_place_options *place)
+{
+    nf_extras kind = place->extras;
+    if (kind == NF_EXTRAS_BY_MODEL && o->listen)
+        return json_null();
+    if (kind == NF_EXTRAS_BY_MODEL)
+        kind = nf_model_nmembers(o->services[place->service].model) > 1 ? NF_EXTRAS_SUMMARY : NF_EXTRAS_NONE;
+    return json_string(nf_extras_name(kind));
+}
+
+static json_t *place_of(const nf_run_options *o, const nf_place_options *place)
 {
     char pbc[4] = "";
     for (int d = 0; d < 3; d++)
         pbc[d] = place->pbc[d] ? 'T' : 'F';
-    const char *extras = place->extras == NF_EXTRAS_BY_MODEL ? NULL : nf_extras_name(place->extras);
-    return json_pack("{s:s, s:i, s:o, s:o, s:s, s:b}", "address", place->address.text, "model", (int)place->service,
-                     "species", species_text(place->natoms, place->species), "extras",
-                     extras == NULL ? json_null() : json_string(extras), "pbc", pbc, "trust_species",
-                     (int)place->trust_species);
+    return json_pack("{s:o, s:i, s:o, s:o, s:s, s:b}", "address", nf_json_text(place->address.text), "model",
+                     (int)place->service, "species", species_text(place->natoms, place->species), "extras",
+                     extras_of(o, place), "pbc", pbc, "trust_species", (int)place->trust_species);
 }
 
 static json_t *make_header(const nf_server *s)
@@ -57,7 +67,7 @@ static json_t *make_header(const nf_server *s)
     for (size_t i = 0; i < o->nservices; i++)
         json_array_append_new(models, model_of(&o->services[i]));
     for (size_t p = 0; p < o->nplaces; p++)
-        json_array_append_new(places, place_of(&o->places[p]));
+        json_array_append_new(places, place_of(o, &o->places[p]));
     gmtime_r(&s->started, &utc);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
     return json_pack("{s:s, s:s, s:s, s:i, s:b, s:o, s:o}", "nearfar", nf_version(), "time", when, "isa", nf_host_isa(),

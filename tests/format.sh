@@ -7,4 +7,4 @@ if ! clang-format --version 2>/dev/null | grep -q 'version 14'; then
     echo "skipped: no clang-format 14 here"
     exit 77
 fi
-find core protocol server cli tests -name '*.[ch]' | sort | xargs clang-format --dry-run -Werror
+find core protocol server cli clients tests -name '*.[ch]' | sort | xargs clang-format --dry-run -Werror

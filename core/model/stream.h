@@ -28,7 +28,10 @@ int nf_stream_once(nf_stream *s, size_t n, nf_job *const job[], nf_visit *visit,
 void nf_stream_open(nf_stream *s, nf_done *done, void *ctx);
 /** Lends the calling thread to the stream until nf_stream_stop. */
 void nf_stream_run(nf_stream *s);
-/** Puts n jobs, which count as one piece of work. From any thread. NF_ENOMEM: none of them was begun. */
+/** Puts n jobs, which count as one piece of work. From any thread. NF_ENOMEM: none of them was begun.
+ *
+ *  The jobs may be of several calcs, of any models. A calc may be made on any thread while the stream runs, and freed as
+ *  soon as the last of its jobs is reported, by `done` already. */
 int nf_stream_put(nf_stream *s, size_t n, nf_job *const job[]);
 /** Ends the stream: every thread leaves after the task it is at, and jobs that are not done are forgotten. Does not
  *  wait. From any thread, once. */

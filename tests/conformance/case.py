@@ -222,7 +222,7 @@ def _busy(process: Process, before: Any, began: float) -> str:
     if before is None or after is None:
         return ""
     share = (after.seconds - before.seconds) / (time.monotonic() - began)
-    return f", at {100 * share:.0f} % of a core" if share > 0.5 else ""
+    return f", at {100 * share:.0f} % of a core" if share > 0.2 else ""
 
 
 def refused(test: Test, link: Link, what: str, answered: str = "fail", natoms: int | None = None) -> None:

@@ -233,9 +233,9 @@ def _process(test: Test) -> Process:
 
 @case("restarts")
 def listener_after_the_driver(test: Test) -> None:
-    """The driver is started 1 s before its server: it waits. To end with a status that is not 0 is a warning."""
+    """The driver is started 3 s before its server: it waits. To end with a status that is not 0 is a warning."""
     process = test.launch(listening=False)
-    status = process.wait(1.0)
+    status = _settled(process)
     if process.crashed() is not None:
         raise Failure(f"ended by {process.crashed()} when nobody listened")
     if status == 0:
@@ -248,6 +248,18 @@ def listener_after_the_driver(test: Test) -> None:
     link = test.accept()
     link.handshake()
     link.compute(test.structure)
+
+
+def _settled(process: Process) -> int | None:
+    """Its status once it has started and waits, or has ended: 3 s, and as long as it is still at work."""
+    status, before = process.wait(3.0), process.usage()
+    until = time.monotonic() + 15.0
+    while status is None and time.monotonic() < until:
+        status, now = process.wait(0.5), process.usage()
+        if before is None or now is None or now.seconds - before.seconds < 0.05:
+            break
+        before = now
+    return status
 
 
 @case("restarts")

@@ -91,9 +91,11 @@ def slow_reader(test: Test) -> None:
 
 @case("load")
 def reader_that_sleeps(test: Test) -> None:
-    """Steps are sent, up to 3000, but nothing is read for 3 s; then all replies are there."""
-    link, count = test.ready(), min(BACKLOG, test.options.steps)
+    """Steps are sent, up to 3000 and 10 s of work, but nothing is read for 3 s; then all replies are there."""
+    link = test.ready()
     want = link.compute(test.structure)
+    each = _seconds(link, lambda: link.compute(test.structure))
+    count = min(BACKLOG, test.options.steps, max(20, int(10.0 / each)))
     sender = threading.Thread(target=_send_all, args=(link.socket, step(test.structure) * count), daemon=True)
     sender.start()
     time.sleep(3.0)
@@ -107,7 +109,7 @@ def reader_that_sleeps(test: Test) -> None:
 
 def _send_all(to: socket.socket, data: bytes) -> None:
     with to.dup() as own:
-        own.settimeout(60)
+        own.settimeout(600)
         try:
             own.sendall(data)
         except OSError:

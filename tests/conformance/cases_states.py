@@ -157,6 +157,7 @@ TEXTS = {
     "60-kB-in-one-word": b"x" * 60_000,
     "not-utf8": b"conformance : \xff\xfe \xc3( \x80",
     "control-characters": b"conformance : \x1b[2J\r\n\t\x07\x7f",
+    "json": b'{"conformance": [1, "a"]}',
     "separators": b",,:,: , : :",
 }
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import re
 import resource
@@ -11,6 +12,7 @@ import runpy
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -79,6 +81,41 @@ def test_inspect(call: Call, committee: list[Path], water64: Path) -> None:
     assert "8" in call("inspect", *committee).stdout
     assert call("inspect", water64).returncode == 0
     refused(call("inspect", "/nowhere/at/all"))
+
+
+def test_sha256(call: Call, committee: list[Path]) -> None:
+    """What a user computes from the same files."""
+    members = [m.parent for c in committee for m in sorted(c.rglob("input.nn"))]
+    files = [f for m in members for f in [m / "input.nn", m / "scaling.data", *sorted(m.glob("weights.*.data"))]]
+    want = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
+    assert f"sha256 {want}" in call("inspect", *committee).stdout
+    assert f'"sha256":"{want}"' in call("inspect", *committee, "--json").stdout
+
+
+def test_files_are_read_once(call: Call, model: Path) -> None:
+    """From pipes, which can be read once only: the hash is of what was understood, however a file changes."""
+    want = call("inspect", model).stdout
+    for file in [model / "input.nn", model / "scaling.data", *model.glob("weights.*.data")]:
+        data = file.read_bytes()
+        file.unlink()
+        os.mkfifo(file)
+        threading.Thread(target=file.write_bytes, args=[data], daemon=True).start()
+    assert call("inspect", model).stdout == want
+
+
+def test_null_model(call: Call, water16: Path, tmp_path: Path) -> None:
+    assert call("inspect", "null").returncode == 0
+    assert " atoms " in call("bench", "null", water16).stdout
+    done = call("eval", "null", water16, "-o", "out.xyz")
+    assert done.returncode == 0, done.stderr
+    atoms = ase.io.read(tmp_path / "out.xyz")
+    assert atoms.get_potential_energy() == 0
+    assert not atoms.get_forces().any()
+    assert not atoms.get_stress().any()
+    (tmp_path / "null").mkdir()
+    assert call("inspect", "null").returncode == 0
+    refused(call("inspect", "./null"), "./null")
+    refused(call("inspect", "null", "null"), "committee")
 
 
 def test_eval_writes_what_ase_reads(call: Call, committee: list[Path], water16: Path, tmp_path: Path) -> None:

@@ -118,6 +118,27 @@ START_TEST(partly_periodic)
 }
 END_TEST
 
+/* Nothing within the safe distance is refused, whatever the cell's shape. */
+START_TEST(far_positions)
+{
+    static const double skewed[3][3] = {{0.5, 0, 0}, {7, 2, 0}, {-3, 5, 0.1}};
+    double s[3];
+    nf_cell cell;
+    nf_error err;
+    ck_assert_int_eq(make(&cell, skewed, _i & 1, _i & 2, _i & 4), 0);
+    double safe = nf_cell_safe_distance(&cell);
+    ck_assert_double_gt(safe, 1e3);
+    for (int corner = 0; corner < 8; corner++) {
+        double x[3] = {corner & 1 ? safe : -safe, corner & 2 ? safe : -safe, corner & 4 ? safe : -safe};
+        ck_assert_int_eq(nf_cell_fractions(&cell, 0, x, s, &err), 0);
+    }
+    const double far[3] = {1e12, 1e12, 1e12}, none[3] = {0, NAN, 0};
+    ck_assert_int_eq(nf_cell_fractions(&cell, 4, far, s, &err), NF_EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.msg, "atom 5"));
+    ck_assert_int_eq(nf_cell_fractions(&cell, 4, none, s, &err), NF_EINVAL);
+}
+END_TEST
+
 Suite *suite(void)
 {
     Suite *s = suite_create("cell");
@@ -127,6 +148,7 @@ Suite *suite(void)
     tcase_add_test(t, heights);
     tcase_add_loop_test(t, refusals, 0, sizeof refused / sizeof *refused);
     tcase_add_test(t, partly_periodic);
+    tcase_add_loop_test(t, far_positions, 0, 8);
     suite_add_tcase(s, t);
     return s;
 }

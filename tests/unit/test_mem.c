@@ -29,6 +29,7 @@ static void write_committee(const scratch *s, potential_recipe *p)
     }
 }
 
+/* Of a committee, and of the null model: 118 elements without a file. */
 START_TEST(loading)
 {
     scratch s;
@@ -36,7 +37,7 @@ START_TEST(loading)
     const char *path;
     scratch_begin(&s);
     write_committee(&s, &p);
-    path = s.path;
+    path = _i == 0 ? s.path : "null";
     for (long n = 0;; n++) {
         nf_error err = {0};
         nf_model *model;
@@ -125,6 +126,28 @@ START_TEST(steady_state)
 }
 END_TEST
 
+/* The null model takes memory for the queue of jobs alone. */
+START_TEST(evaluating_nothing)
+{
+    static specimen s;
+    answer a = {0};
+    long n = 0;
+    specimen_make(&s, CUBIC, 40, potential_plain.nelements, potential_plain.elements, 1);
+    for (int refused = 1; refused; n++) {
+        nf_error err = {0};
+        lab l;
+        lab_open(&l, load_model("null", NF_UNITS_ANGSTROM_EV), 2, 1.0);
+        nf_mem_fail_after(n);
+        int rc = try_eval(&l, &s.frame, &a, &err);
+        refused = nf_mem_fail_stop();
+        ck_assert_msg(rc == (refused ? NF_ENOMEM : 0), "allocation %ld: code %d, %s", n, rc, err.msg);
+        lab_close(&l);
+    }
+    ck_assert_int_le(n, 6);
+    answer_free(&a);
+}
+END_TEST
+
 START_TEST(making_things)
 {
     potential_recipe p = potential_plain;
@@ -188,8 +211,9 @@ Suite *suite(void)
     Suite *s = suite_create("memory");
     TCase *t = tcase_create("unit");
     tcase_set_timeout(t, 300);
-    tcase_add_test(t, loading);
+    tcase_add_loop_test(t, loading, 0, 2);
     tcase_add_loop_test(t, evaluating, 1, 3);
+    tcase_add_test(t, evaluating_nothing);
     tcase_add_test(t, steady_state);
     tcase_add_test(t, making_things);
     tcase_add_test(t, hook);

@@ -4,6 +4,8 @@
  * and, where there is one, the line. Never a silently wrong number.
  */
 #include <math.h>
+#include <sha2.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -692,6 +694,41 @@ static void write_members(const scratch *s, int n)
     }
 }
 
+static void expect_hash(const char *path, size_t n, const char *const text[])
+{
+    char want[SHA256_DIGEST_STRING_LENGTH];
+    SHA2_CTX state;
+    nf_model *m = load_model(path, NF_UNITS_BOHR_HARTREE);
+    SHA256Init(&state);
+    for (size_t i = 0; i < n; i++)
+        SHA256Update(&state, (const uint8_t *)text[i], strlen(text[i]));
+    SHA256End(&state, want);
+    ck_assert_str_eq(nf_model_sha256(m), want);
+    nf_model_free(m);
+}
+
+/* Of all files in their order, by atomic number; of those alone that are the model's. */
+START_TEST(hash_of_the_files)
+{
+    static const char *const whole[] = {good_input, good_scaling, good_h, good_o,
+                                        good_input, good_scaling, good_h, "1\n2\n3\n4\n5\n6\n7"};
+    scratch s;
+    char path[512];
+    scratch_begin(&s);
+    write_members(&s, 2);
+    for (int m = 1; m <= 2; m++) {
+        member_path(&s, m, path);
+        write_file(path, "weights.006.data", "of another", WHOLE_STRING);
+    }
+    write_file(path, "weights.008.data", whole[7], WHOLE_STRING);
+    expect_hash(s.path, 8, whole);
+    expect_hash(path, 4, whole + 4);
+    member_path(&s, 1, path);
+    expect_hash(path, 4, whole);
+    scratch_end(&s);
+}
+END_TEST
+
 START_TEST(other_elements)
 {
     scratch s;
@@ -842,6 +879,7 @@ Suite *suite(void)
     tcase_add_test(t, a_file_for_a_folder);
     tcase_add_test(t, no_permission);
     tcase_add_test(t, no_paths);
+    tcase_add_test(t, hash_of_the_files);
     tcase_add_test(t, other_elements);
     tcase_add_test(t, broken_member);
     tcase_add_test(t, spread);

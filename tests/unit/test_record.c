@@ -530,7 +530,7 @@ START_TEST(more_nonsense)
     free(plain);
     refused_with("", 0, "no recording of nearfar");
     refused_with("NFRECORX________________", 24, "no recording of nearfar");
-    refused_with("\x1f\x8b\x08\xff garbage garbage garbage", 30, "");
+    refused_with("\x1f\x8b\x08\xff garbage garbage garbage", 28, "damaged");
 }
 END_TEST
 

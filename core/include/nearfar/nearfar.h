@@ -219,9 +219,9 @@ typedef struct {
 
 /** Evaluates n structures together on the team.
  *
- *  Jobs may share a calc. Each job gets its own code: one bad frame does not spoil the others. `done` (may be NULL)
- *  is called once per job as soon as its result is complete, on any thread of the team, never twice at a time; it must
- *  not call nf_eval. With it the job's frame and result are the caller's again.
+ *  Jobs may share a calc; calcs live until the call returns. Each job gets its own code: one bad frame does not spoil
+ *  the others. `done` (may be NULL) is called once per job as soon as its result is complete, on any thread of the team,
+ *  never twice at a time; it must not call nf_eval. With it the job's frame and result are the caller's again.
  *  The results have the same bits whatever the number of threads, the company of other jobs and the age of
  *  neighbour lists. Returns 0 if every job did, else the first code that is not 0.
  */
