@@ -74,10 +74,19 @@ bool nf_service_any_species(const nf_service *s)
     return s->options->npaths == 1 && strcmp(s->options->paths[0], "null") == 0;
 }
 
+/* The null model has elements without descriptor values. */
+static bool is_element_of(const nf_model *model, int z)
+{
+    for (size_t i = 0; i < nf_model_nelements(model); i++)
+        if (nf_model_element(model, i) == z)
+            return true;
+    return false;
+}
+
 int nf_service_check_species(const nf_model *model, size_t natoms, const int *species, nf_error *err)
 {
     for (size_t i = 0; i < natoms; i++)
-        if (nf_model_nfeatures(model, species[i]) == 0)
+        if (nf_model_nfeatures(model, species[i]) == 0 && !is_element_of(model, species[i]))
             return nf_fail(err, NF_EINVAL, "atom %zu is %s, which the model does not know", i + 1,
                            nf_element_symbol(species[i]));
     return 0;
