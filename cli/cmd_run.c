@@ -11,7 +11,7 @@ int cmd_run(int argc, char **argv)
         "run",
         "MODEL... ADDRESS[,key=value...] ... [--species FILE|LIST] [options]\n"
         "ADDRESS: unix:NAME (/tmp/ipi_NAME), unix:/path, tcp:HOST:PORT, shm:NAME; MODEL: a path, NAME=PATH, or null\n"
-        "several models before an address are a committee; each address is served by the models before it",
+        "several models are a committee; each address is served by the models named before it",
         false};
     return serving_main(&kind, argc, argv);
 }

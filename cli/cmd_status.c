@@ -18,7 +18,7 @@
 
 enum { MOST_SERVERS = 64 };
 
-static const double answer_seconds = 10, load_seconds = 3600;
+static const double answer_seconds = 5, load_seconds = 3600;
 
 typedef struct {
     bool watch, json;
@@ -160,7 +160,7 @@ int cmd_status(int argc, char **argv)
         {"watch", 'w', OPTION_FLAG, &s.watch, 0, 0, NULL, NULL, "again each second, until the server ends or Ctrl-C"},
         {"json", 0, OPTION_FLAG, &s.json, 0, 0, NULL, NULL, "for programs: all that is known, on one line"},
         {"reload", 0, OPTION_TEXT, &s.reload, 0, 0, NULL, "MODEL",
-         "have it load this model and serve it from the next job on; - is the files it has"},
+         "have it load and serve this model from the next job on (-: the files it has)"},
         {"model", 0, OPTION_TEXT, &s.model, 0, 0, NULL, "NAME", "which of its models (it serves several)"},
     };
     nf_error err = {0};

@@ -25,7 +25,6 @@ static const struct {
     {"eval", "nearfar eval MODEL test.xyz", "errors against the references in the file"},
     {"eval", "nearfar eval nnp-1 nnp-2 in.xyz -o out.xyz", "a committee of two"},
     {"eval", "nearfar eval MODEL in.xyz --features out.npz", "descriptor values for numpy"},
-    {"status", "nearfar status", "how the only server is, or a list of all"},
     {"status", "nearfar status --watch", "again each second"},
     {"status", "nearfar status --reload retrained/nnp-1", "another model, without an end to the dynamics"},
     {"status", "nearfar status unix:/run/user/1000/nearfar/4711.sock --json", "one of several, for programs"},

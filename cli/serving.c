@@ -50,7 +50,7 @@ static size_t list_options(serving *s, bool listen, option out[SERVING_OPTIONS])
         {"reconnect", 0, OPTION_FLAG, &s->reconnect, 0, 0, NULL, NULL,
          "stay when the driver is gone, and call it again"},
         {"driver-dir", 0, OPTION_TEXT, &s->defaults.driver_dir, 0, 0, NULL, "DIR",
-         "where i-PI runs: after a structure that makes no sense a file EXIT there ends it"},
+         "where i-PI runs: a file EXIT there ends a run that has blown up"},
         {"replay", 0, OPTION_TEXT, &s->replay, 0, 0, NULL, "FILE",
          "answer a recording again, without a driver, and compare the bits"},
         {"print-ipi", 0, OPTION_FLAG, &s->print_ipi, 0, 0, NULL, NULL,

@@ -75,6 +75,19 @@ static const char *percent(char out[CELL], double part, double rest)
 
 /* ---- paragraphs ---- */
 
+/* Of the column of addresses. */
+static int width_of_addresses(const json_t *s)
+{
+    size_t i, width = 12;
+    const json_t *address;
+    json_array_foreach(json_object_get(s, "addresses"), i, address)
+    {
+        size_t n = strlen(word(address, "address"));
+        width = n > width ? n : width;
+    }
+    return width < 60 ? (int)width : 60;
+}
+
 static void print_server(FILE *to, const json_t *s)
 {
     char a[CELL], b[CELL], c[CELL], d[CELL];
@@ -91,11 +104,12 @@ static void print_server(FILE *to, const json_t *s)
     fprintf(to, "waiting for drivers %s (%s)\n", duration(c, waiting), percent(d, waiting, computing));
 }
 
-static void print_model(FILE *to, const json_t *m)
+static void print_model(FILE *to, const json_t *m, int width)
 {
     char a[CELL], b[CELL], c[CELL], text[CELL * 8];
     size_t i;
     const json_t *value;
+    (void)width;
     fprintf(to, "\nmodel %s, generation %s: %s member%s,", clean(text, word(m, "name")),
             whole(a, number(m, "generation")), whole(b, number(m, "members")), number(m, "members") == 1 ? "" : "s");
     json_array_foreach(json_object_get(m, "elements"), i, value) if (json_is_string(value))
@@ -105,10 +119,10 @@ static void print_model(FILE *to, const json_t *m)
         fprintf(to, "  %s\n", clean(text, json_string_value(value)));
 }
 
-static void print_address(FILE *to, const json_t *address)
+static void print_address(FILE *to, const json_t *address, int width)
 {
     char a[CELL], b[CELL], c[CELL], name[CELL * 8], model[CELL * 8];
-    fprintf(to, "%-28s %-16s %-10s %13s %6s %8s\n", clean(name, word(address, "address")),
+    fprintf(to, "%-*s %-16s %-10s %13s %6s %8s\n", width, clean(name, word(address, "address")),
             clean(model, word(address, "model")), word(address, "state"), duration(a, number(address, "state_s")),
             whole(b, number(address, "links")), whole(c, number(address, "natoms")));
 }
@@ -119,13 +133,13 @@ static double spread(const json_t *link)
     return 1000 * number(link, "energy_std") / number(link, "natoms");
 }
 
-static void print_link(FILE *to, const json_t *link)
+static void print_link(FILE *to, const json_t *link, int width)
 {
     char a[CELL], b[CELL], c[CELL], d[CELL], text[CELL * 8];
     const json_t *latency = json_object_get(link, "latency_ms");
-    fprintf(to, "%4s %-20s %-10s %9s %7s %8s ", whole(a, number(link, "number")), clean(text, word(link, "address")),
-            word(link, "state"), whole(b, number(link, "steps")), whole(c, number(link, "natoms")),
-            digits(d, number(link, "steps_per_s")));
+    fprintf(to, "%4s %-*s %-10s %9s %7s %8s ", whole(a, number(link, "number")), width,
+            clean(text, word(link, "address")), word(link, "state"), whole(b, number(link, "steps")),
+            whole(c, number(link, "natoms")), digits(d, number(link, "steps_per_s")));
     fprintf(to, "%8s %8s %8s %9s ", digits(a, number(latency, "p50")), digits(b, number(latency, "p99")),
             digits(c, number(latency, "max")), percent(d, number(link, "computing_s"), number(link, "waiting_s")));
     fprintf(to, "%9s %6s\n", digits(a, spread(link)), whole(b, number(link, "extrapolated")));
@@ -133,28 +147,27 @@ static void print_link(FILE *to, const json_t *link)
         fprintf(to, "     %s\n", clean(text, word(link, "reason")));
 }
 
-static void print_list(FILE *to, const json_t *list, const char *head, void (*print)(FILE *to, const json_t *object))
+static void print_list(FILE *to, const json_t *s, const char *key,
+                       void (*print)(FILE *to, const json_t *object, int width))
 {
     size_t i;
     const json_t *object;
-    if (json_array_size(list) > 0)
-        fprintf(to, "%s", head);
-    json_array_foreach(list, i, object) print(to, object);
+    json_array_foreach(json_object_get(s, key), i, object) print(to, object, width_of_addresses(s));
 }
 
 void status_print(FILE *to, const json_t *s)
 {
+    int width = width_of_addresses(s);
     print_server(to, s);
-    print_list(to, json_object_get(s, "models"), "", print_model);
-    print_list(to, json_object_get(s, "addresses"),
-               "\naddress                      model            state                for  links    atoms\n",
-               print_address);
-    print_list(
-        to, json_object_get(s, "links"),
-        "\n                                                                    latency/ms                       "
-        " spread extra-\nlink address              state          steps   atoms  steps/s   median     99 %  longest"
-        " computing  meV/atom polated\n",
-        print_link);
+    print_list(to, s, "models", print_model);
+    fprintf(to, "\n%-*s %-16s %-10s %13s %6s %8s\n", width, "address", "model", "state", "for", "links", "atoms");
+    print_list(to, s, "addresses", print_address);
+    if (json_array_size(json_object_get(s, "links")) == 0)
+        return;
+    fprintf(to, "\n%*s latency/ms %26s spread extra-\n", width + 48, "", "");
+    fprintf(to, "link %-*s %-10s %9s %7s %8s %8s %8s %8s %9s %9s %s\n", width, "address", "state", "steps", "atoms",
+            "steps/s", "median", "99 %", "longest", "computing", "meV/atom", "polated");
+    print_list(to, s, "links", print_link);
 }
 
 void status_print_line(FILE *to, const char *path, const json_t *s)

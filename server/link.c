@@ -134,13 +134,23 @@ static void sent(nf_link *link)
         nf_link_close(link);
 }
 
+/* Who has said EXIT may be gone before his last answer. */
+static void not_sent(nf_link *link, int status)
+{
+    link->writing = false;
+    if (link->finishing)
+        end(link, 0, NULL);
+    else
+        end(link, NF_EIO, "cannot send the forces: %s", uv_strerror(status));
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     nf_link *link = write->data;
     if (link->state == NF_LINK_CLOSED)
         return;
     if (status < 0) {
-        end(link, NF_EIO, "cannot send the forces: %s", uv_strerror(status));
+        not_sent(link, status);
         return;
     }
     sent(link);
@@ -172,10 +182,8 @@ static void send_forces(nf_link *link)
     link->write.data = link;
     link->writing = true;
     int rc = n < 0 && n != UV_EAGAIN ? n : uv_write(&link->write, &link->socket.stream, &buf, 1, on_written);
-    if (rc < 0) {
-        link->writing = false;
-        end(link, NF_EIO, "cannot send the forces: %s", uv_strerror(rc));
-    }
+    if (rc < 0)
+        not_sent(link, rc);
 }
 
 /* What people see of the last answer. */
@@ -459,10 +467,16 @@ static void no_structure(nf_link *link, const ipi_event *ev)
     end(link, NF_EFORMAT, "the driver sent GETFORCE before any positions");
 }
 
+/* The forces that were asked for before EXIT are still sent. */
 static void leave(nf_link *link, const ipi_event *ev)
 {
     (void)ev;
-    end(link, 0, NULL);
+    if (!link->writing && !(link->state == NF_LINK_BUSY && link->force_wanted)) {
+        end(link, 0, NULL);
+        return;
+    }
+    link->finishing = true;
+    uv_read_stop(&link->socket.stream);
 }
 
 typedef void action(nf_link *link, const ipi_event *ev);
@@ -513,7 +527,7 @@ static void process(nf_link *link)
         begin_structures(link, link->next_structures);
         uv_read_start(&link->socket.stream, allocate, on_read);
     }
-    while (!link->paused && link->state != NF_LINK_CLOSED) {
+    while (!link->paused && !link->finishing && link->state != NF_LINK_CLOSED) {
         size_t used = 0;
         int rc = ipi_feed(&link->decoder, link->buffer + link->begin, link->end - link->begin, &used, &ev);
         link->begin += used;

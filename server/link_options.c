@@ -148,13 +148,20 @@ static void report_unknown(const nf_link_origin *origin, const char *key, size_t
         origin->unknown(origin->ctx, nf_excerpt_of(key, n).text, search.best);
 }
 
+/* Its number, or NKEYS. */
+static size_t find_key(const char *key, size_t n)
+{
+    size_t k = 0;
+    while (k < NKEYS && (strlen(keys[k].name) != n || memcmp(keys[k].name, key, n) != 0))
+        k++;
+    return k;
+}
+
 /* value NULL: the item has no colon. */
 static int keep_item(items *all, const char *key, size_t nkey, const char *value, size_t nvalue, nf_error *err)
 {
-    size_t k = 0;
     unquote(&key, &nkey);
-    while (k < NKEYS && (strlen(keys[k].name) != nkey || memcmp(keys[k].name, key, nkey) != 0))
-        k++;
+    size_t k = find_key(key, nkey);
     if (k == NKEYS) {
         report_unknown(all->origin, key, nkey);
         return 0;
@@ -217,6 +224,10 @@ static int keep_list(items *all, const char *key, const json_t *list, nf_error *
 
 static int keep_json(items *all, const char *key, const json_t *value, nf_error *err)
 {
+    if (find_key(key, strlen(key)) == NKEYS) {
+        report_unknown(all->origin, key, strlen(key));
+        return 0;
+    }
     if (json_is_string(value))
         return keep_item(all, key, strlen(key), json_string_value(value), json_string_length(value), err);
     if (json_is_array(value))

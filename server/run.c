@@ -347,7 +347,7 @@ static int open_windows(nf_server *s, nf_error *err)
     if (rc != 0 && o->control != NULL)
         return nf_fail(err, rc, "%s", why.msg);
     if (rc != 0)
-        nf_server_log(s, NF_LOG_WARNING, "no control socket: %s", why.msg);
+        nf_server_log(s, NF_LOG_WARNING, "%s; nearfar status will not find this server", why.msg);
     else if (wanted)
         nf_server_log(s, NF_LOG_INFO, "nearfar status unix:%s", nf_control_path(s->control));
     if (o->http == NULL)

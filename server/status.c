@@ -70,14 +70,14 @@ static json_t *latency_of(const nf_meter *m)
 static json_t *link_of(const nf_link *link, uint64_t now)
 {
     const nf_meter *m = &link->meter;
-    bool any = m->steps > 0;
+    bool any = m->steps > 0, spread = any && nf_model_nmembers(link->options->service->now->model) > 1;
     json_t *o = json_pack("{s:i, s:o, s:o, s:s, s:I, s:I, s:f, s:o, s:f, s:f, s:o, s:o, s:o}", "number", link->number,
                           "address", nf_json_text(link->place->options->address.text), "model",
                           nf_json_text(link->options->service->options->name), "state", nf_link_state_name(link->state),
                           "steps", (json_int_t)m->steps, "structures", (json_int_t)m->structures, "steps_per_s",
                           nf_meter_rate(m, now), "latency_ms", latency_of(m), "waiting_s", seconds(m->waiting),
                           "computing_s", seconds(m->computing), "energy", real_or_null(link->energy, any), "energy_std",
-                          real_or_null(link->energy_std, any), "extrapolated",
+                          real_or_null(link->energy_std, spread), "extrapolated",
                           any ? json_integer(link->nextrapolated) : json_null());
     json_object_set_new(o, "natoms",
                         link->options->natoms > 0 ? json_integer((json_int_t)link->options->natoms) : json_null());

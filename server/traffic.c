@@ -55,8 +55,7 @@ static json_t *place_of(const nf_run_options *o, const nf_place_options *place)
         pbc[d] = place->pbc[d] ? 'T' : 'F';
     return json_pack("{s:o, s:i, s:o, s:o, s:s, s:b}", "address", nf_json_text(place->address.text), "model",
                      (int)place->service, "species", species_text(place->natoms, place->species), "extras",
-                     extras_of(o, place), "pbc", pbc, "trust_species",
-                     (int)place->trust_species);
+                     extras_of(o, place), "pbc", pbc, "trust_species", (int)place->trust_species);
 }
 
 static json_t *make_header(const nf_server *s)

@@ -16,6 +16,7 @@ alone=
 case ${1:-} in
 plumed) alone=clients/plumed/requirements.txt ;;
 tests)
+    packages="$packages chromium" # looks at the page of a server
     requirements="$requirements tests/e2e/requirements.txt"
     alone=clients/plumed/requirements.txt
     ;;

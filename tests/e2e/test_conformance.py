@@ -55,7 +55,10 @@ def served(nearfar: Path, potential: list[Path], address: str) -> list[object]:
 
 def test_nearfar(nearfar: Path, potential: list[Path]) -> None:
     command = served(nearfar, potential, "unix:{unix}")
-    passes(conformance(command, "--strict", "--links-command", shlex.join(map(str, [*command, "--links", "{links}"]))))
+    other = {"--links-command": [*command, "--links", "{links}"], "--reconnect-command": [*command, "--reconnect"],
+             "--shm-command": served(nearfar, potential, "shm:{unix}")}
+    options = [word for option, words in other.items() for word in (option, shlex.join(map(str, words)))]
+    passes(conformance(command, "--strict", *options))
 
 
 def test_nearfar_over_tcp(nearfar: Path, potential: list[Path]) -> None:

@@ -51,7 +51,7 @@ def test_every_message_is_in_the_catalogue(path: Path) -> None:
     assert not missing, missing
 
 
-@pytest.mark.parametrize("command", ["run", "listen", "eval", "inspect", "bench"])
+@pytest.mark.parametrize("command", ["run", "listen", "eval", "status", "inspect", "bench"])
 def test_every_option_is_in_the_man_page(nearfar: Path, command: str) -> None:
     text = subprocess.run([nearfar, command, "--help"], capture_output=True, text=True, check=True).stdout
     manual = (ROOT / "docs/nearfar.1").read_text().replace("\\-", "-")

@@ -25,7 +25,7 @@ def examples(text: str) -> list[str]:
 def test_top_level(call: Call) -> None:
     done = call("--help")
     assert done.returncode == 0 and done.stderr == ""
-    assert {"run", "eval", "inspect", "bench"} <= set(commands(call))
+    assert {"run", "eval", "status", "inspect", "bench"} <= set(commands(call))
     assert examples(done.stdout)
     assert call("help").stdout == call("-h").stdout == done.stdout
 

@@ -98,32 +98,32 @@ def test_watch_on_a_terminal(nearfar: Path, server: Pretence) -> None:
 
 
 def test_finding(nearfar: Path, tmp_path: Path) -> None:
+    """This user may have other servers; they are not looked at."""
     env = {"XDG_RUNTIME_DIR": str(tmp_path), "PATH": os.environ["PATH"]}
 
     def status(*args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([nearfar, "status", *args], env=env, capture_output=True, text=True, timeout=30)
 
     before = status("--json")
-    if before.returncode == 0 or "several" in before.stderr or "servers" in before.stderr:
-        pytest.skip("this user has servers running")
-    refused(before, "no server of this user is running")
+    alone = "no server of this user is running" in before.stderr
     first = Pretence("", env=env)
     assert first.path == tmp_path / f"nearfar/{first.process.pid}.sock"
     assert stat.S_IMODE(first.path.parent.stat().st_mode) == 0o700
     assert stat.S_IMODE(first.path.stat().st_mode) == 0o600
-    assert json.loads(status("--json").stdout)["pid"] == first.process.pid
+    assert not alone or json.loads(status("--json").stdout)["pid"] == first.process.pid
     second = Pretence("", env=env)
-    both = status()
-    assert both.returncode == 0 and len(both.stdout.splitlines()) == 2
-    assert f"unix:{first.path}  serving for" in both.stdout and str(second.path) in both.stdout
-    refused(status("--json"), "2 servers of this user are running")
+    listed = [line for line in status().stdout.splitlines() if str(tmp_path) in line]
+    assert len(listed) == 2 and f"unix:{first.path}  serving for" in "\n".join(listed)
+    refused(status("--json"), "servers of this user are running")
     second.process.kill()
     second.process.wait()
     assert second.path.exists()
-    assert json.loads(status("--json").stdout)["pid"] == first.process.pid
+    status()
     assert not second.path.exists()
+    assert not alone or json.loads(status("--json").stdout)["pid"] == first.process.pid
     assert first.end() == 0
-    refused(status(), "no server of this user is running")
+    if alone:
+        refused(status(), "no server of this user is running")
 
 
 def test_who_does_not_answer(call, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_who_does_not_answer(call, tmp_path: Path) -> None:
         s.listen()
         begun = time.monotonic()
         refused(call("status", tmp_path / "s", seconds=30), "no answer in time")
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < 15
 
 
 def test_who_is_no_server(nearfar: Path, tmp_path: Path) -> None:
