@@ -273,8 +273,9 @@ static bool have_species(nf_link *link)
 {
     if (link->options->natoms == 0 && !nf_service_any_species(link->options->service))
         end(link, NF_EINVAL,
-            "the elements are not known: give --species FILE|LIST to nearfar, or <parameters> { species : O H H * 64 } "
-            "to <ffsocket>, with your own list");
+            "the elements are not known: give --species FILE|LIST to nearfar, or name them in INIT, in i-PI by "
+            "<parameters> "
+            "{ species : O H H * 64 } in <ffsocket>");
     return link->state != NF_LINK_CLOSED;
 }
 
@@ -344,7 +345,7 @@ static bool known_from_others(const nf_link *link)
 
 static void begin_structures(nf_link *link, uint32_t nstructures)
 {
-    bool judge = !link->judged && !link->place->options->trust_species && !known_from_others(link);
+    bool judge = !link->judged && !link->options->trust_species && !known_from_others(link);
     nf_request_begin(&link->request, link->options, nstructures, judge);
     link->judged = true;
     link->state = NF_LINK_FILLING;

@@ -14,8 +14,8 @@
 #include "server/shm.h"
 
 typedef struct nf_request {
-    struct nf_link *link;     /* whose it is */
-    struct nf_request *next;  /* in a queue */
+    struct nf_link *link;    /* whose it is */
+    struct nf_request *next; /* in a queue */
     const nf_kern *kern;
     nf_link_options *options; /* as they were when it began */
     nf_generation *with;      /* the model that evaluates it; NULL between requests */
@@ -42,9 +42,9 @@ typedef struct nf_request {
     size_t *extras_begin;    /* [njobs + 1] ... from here on */
     ipi_reply *wire;         /* [nstructures] */
     double (*shared_forces)[3];
-    double *shared_small;    /* shared: [nstructures] energies, [nstructures][9] virials; while it comes, cells */
-    size_t cap_shared_small, cap_shared_forces, cap_pos, cap_member_energy, cap_member_forces, cap_member_virial, cap_frames,
-        cap_results, cap_jobs, cap_job_of, cap_reply, cap_extras_begin, cap_wire;
+    double *shared_small; /* shared: [nstructures] energies, [nstructures][9] virials; while it comes, cells */
+    size_t cap_shared_small, cap_shared_forces, cap_pos, cap_member_energy, cap_member_forces, cap_member_virial,
+        cap_frames, cap_results, cap_jobs, cap_job_of, cap_reply, cap_extras_begin, cap_wire;
 } nf_request;
 
 /* Memory grows with what has arrived: the announcement of a batch reserves nothing. */
