@@ -571,7 +571,8 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init((char *)link->buffer, front(link));
 }
 
-/* ASE's five sends a step wait for an acknowledgement each unless it comes at once. */
+/* ASE's five sends a step wait for an acknowledgement each unless it comes at once. Where a message comes in one piece it
+ * goes with the answer. */
 static void acknowledge_at_once(nf_link *link)
 {
 #if defined TCP_QUICKACK
@@ -604,7 +605,6 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
     if (n > 0)
         nf_traffic_received(link, buf->base, (size_t)n);
-    acknowledge_at_once(link);
     link->heard = link->heard || n > 0;
     if (n > 0 && buf->base != (char *)link->buffer) {
         ipi_event ev;
@@ -615,6 +615,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         link->end += (size_t)n;
     }
     process(link);
+    if (link->state != NF_LINK_CLOSED && !ipi_dec_idle(&link->decoder))
+        acknowledge_at_once(link);
 }
 
 /* A large reply leaves in one piece, while the driver reads it. TCP finds the size of its buffers itself. */

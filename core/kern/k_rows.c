@@ -5,6 +5,15 @@
 #include "kern/kernels.h"
 #include "kern/simd.h"
 
+/* One unsigned comparison does for both bounds; a loop without branches that compilers make vectors of. */
+int KERN(outside)(size_t n, int low, int high, const int *x)
+{
+    unsigned out = 0;
+    for (size_t k = 0; k < n; k++)
+        out |= (unsigned)x[k] - (unsigned)low > (unsigned)high - (unsigned)low;
+    return out != 0;
+}
+
 void KERN(scale)(size_t n, double a, double *x)
 {
     size_t k = 0;

@@ -17,6 +17,7 @@ const nf_kern TABLE(NF_ISA) = {
     .dot = KERN(dot),
     .axpy = KERN(axpy),
     .scale = KERN(scale),
+    .outside = KERN(outside),
     .beyond = KERN(beyond),
     .angular = KERN(angular),
     .angular_vjp = KERN(angular_vjp),

@@ -131,6 +131,8 @@ typedef struct nf_kern {
 
     /** x[k] *= a. */
     void (*scale)(size_t n, double a, double *x);
+    /** Is any of x[n] below low or above high? */
+    int (*outside)(size_t n, int low, int high, const int *x);
     /** Is any of x[n] not between -limit and limit, or not a number? */
     int (*beyond)(size_t n, double limit, const double *x);
 

@@ -7,15 +7,11 @@
 
 #include "model/evaluation.h"
 
-/* Without a branch for each atom; who it is is asked only if there is one. */
+/* All at once; who it is is asked only if there is one. */
 static bool all_elements_known(const nf_model *model, const nf_frame *frame)
 {
-    unsigned unknown = 0;
-    if (model->elements.n < NF_MAX_ELEMENTS)
-        return false;
-    for (size_t i = 0; i < frame->natoms; i++)
-        unknown |= (unsigned)frame->species[i] - 1 >= NF_MAX_ELEMENTS;
-    return unknown == 0;
+    return model->elements.n == NF_MAX_ELEMENTS &&
+           !model->kern->outside(frame->natoms, 1, NF_MAX_ELEMENTS, frame->species);
 }
 
 static int check_frame(const nf_model *model, const nf_frame *frame, nf_error *err)
