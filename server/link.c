@@ -12,7 +12,7 @@
 #include "server/server.h"
 #include "server/traffic.h"
 
-enum { WIDE_BUFFER = 1 << 20, LARGE_STRUCTURE = 256 /* atoms whose copy costs more than one more read */ };
+enum { WIDE_BUFFER = 1 << 20, TAIL = 64 /* bytes of the next message that are read with the last positions */ };
 
 static void end(nf_link *link, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static void process(nf_link *link);
@@ -544,16 +544,6 @@ static void process(nf_link *link)
 
 /* ---- reading ---- */
 
-/* Bytes to read next. Where large structures come, what stands before their positions is read alone: positions then go to
- * their place at once. */
-static unsigned front(const nf_link *link)
-{
-    const nf_request *r = &link->request;
-    size_t before = IPI_HEADER + sizeof(int32_t) + 18 * sizeof(double) * r->nstructures;
-    bool large = r->natoms * r->nstructures > LARGE_STRUCTURE && before < NF_LINK_BUFFER;
-    return large && ipi_dec_idle(&link->decoder) ? (unsigned)before : NF_LINK_BUFFER;
-}
-
 /* Whatever was read has been decoded, or reading is stopped: the buffer is empty here. */
 static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
@@ -563,12 +553,15 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     link->begin = link->end = 0;
     size_t offset, direct = ipi_dec_direct(&link->decoder, &offset);
     if (link->state == NF_LINK_FILLING && direct > 0) {
-        size_t room = direct < offset + NF_LINK_BUFFER ? direct : offset + NF_LINK_BUFFER; /* twice what came */
+        size_t most = offset + NF_LINK_BUFFER, have = link->request.cap_pos * sizeof *link->request.pos;
+        if (most < have)
+            most = have; /* twice what came, or what is there from the step before */
+        size_t room = direct <= most ? direct + TAIL : most;
         char *array = (char *)nf_request_room(&link->request, offset + room, NULL);
         *buf = array == NULL ? uv_buf_init(NULL, 0) : uv_buf_init(array + offset, (unsigned)room);
         return;
     }
-    *buf = uv_buf_init((char *)link->buffer, front(link));
+    *buf = uv_buf_init((char *)link->buffer, NF_LINK_BUFFER);
 }
 
 /* ASE's five sends a step wait for an acknowledgement each unless it comes at once. Where a message comes in one piece it
@@ -595,6 +588,18 @@ static void on_hangup(nf_link *link, int status)
             status == UV_EOF ? "" : uv_strerror(status));
 }
 
+/* Positions are where they belong; what came behind them is decoded as ever. */
+static void take_direct(nf_link *link, const char *bytes, size_t n)
+{
+    ipi_event ev;
+    size_t offset, direct = ipi_dec_direct(&link->decoder, &offset);
+    size_t nbytes = n < direct ? n : direct;
+    memcpy(link->buffer, bytes + nbytes, n - nbytes);
+    link->end = n - nbytes;
+    if (ipi_dec_took(&link->decoder, link->request.pos, nbytes, &ev) > 0)
+        act(link, &ev);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     nf_link *link = stream->data;
@@ -606,14 +611,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (n > 0)
         nf_traffic_received(link, buf->base, (size_t)n);
     link->heard = link->heard || n > 0;
-    if (n > 0 && buf->base != (char *)link->buffer) {
-        ipi_event ev;
-        int rc = ipi_dec_took(&link->decoder, link->request.pos, (size_t)n, &ev);
-        if (rc > 0)
-            act(link, &ev);
-    } else {
+    if (n > 0 && buf->base != (char *)link->buffer)
+        take_direct(link, buf->base, (size_t)n);
+    else
         link->end += (size_t)n;
-    }
     process(link);
     if (link->state != NF_LINK_CLOSED && !ipi_dec_idle(&link->decoder))
         acknowledge_at_once(link);

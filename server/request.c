@@ -109,6 +109,7 @@ void nf_request_begin(nf_request *r, nf_link_options *options, size_t nstructure
         r->kern = nf_kern_select();
     r->ndone = 0;
     r->code = 0;
+    r->farthest = 0;
 }
 
 int nf_request_cell(nf_request *r, size_t k, const double h[9], nf_error *err)
@@ -137,10 +138,10 @@ int nf_request_positions(nf_request *r, size_t first, size_t count, const unsign
     double *pos = nf_request_room(r, (first + count) * sizeof *pos, err);
     if (pos == NULL)
         return NF_ENOMEM;
-    double *to = pos + first;
-    if (payload != NULL)
-        memcpy(to, payload, count * sizeof *to);
-    r->kern->scale(count, NF_BOHR, to);
+    const void *from = payload != NULL ? payload : (const void *)(pos + first);
+    double farthest = r->kern->take(count, NF_BOHR, from, pos + first);
+    if (farthest > r->farthest)
+        r->farthest = farthest;
     return 0;
 }
 
@@ -197,12 +198,27 @@ int nf_request_complete(nf_request *r, nf_error *err)
     return 0;
 }
 
+/* Forces that are zero stay so where they are: are these the ones of the request before? */
+static bool spare_zeros(nf_request *r)
+{
+    size_t n = 3 * r->natoms * r->nstructures;
+    bool same = r->zeros == r->forces && r->nzeros == n && r->njobs == r->nstructures;
+    r->zeros = r->njobs == r->nstructures ? r->forces : NULL;
+    r->nzeros = n;
+    return same;
+}
+
 bool nf_request_evaluate_now(nf_request *r)
 {
-    if (!nf_job_is_immediate(&r->jobs[0]))
+    if (!nf_job_is_immediate(&r->jobs[0])) {
+        r->zeros = NULL;
         return false;
+    }
+    bool same = spare_zeros(r);
     for (size_t j = 0; j < r->njobs && r->code == 0; j++) {
-        nf_job_evaluate_now(&r->jobs[j]);
+        if (same)
+            r->results[j].forces = NULL;
+        nf_job_evaluate_now(&r->jobs[j], r->farthest);
         r->code = r->jobs[j].code;
         r->err = r->jobs[j].err;
     }

@@ -24,6 +24,7 @@ typedef struct nf_request {
     bool shared;              /* it came through shared memory, and goes back there */
     size_t natoms, nstructures;
     double *pos;      /* [nstructures][natoms][3] Angstrom */
+    double farthest;  /* no coordinate is beyond it */
     nf_frame *frames; /* [nstructures] */
     size_t njobs;     /* structures that differ: i-PI fills a batch up with copies of its last one */
     size_t *job_of;   /* [nstructures] the job that evaluates it */
@@ -42,6 +43,8 @@ typedef struct nf_request {
     size_t *extras_begin;    /* [njobs + 1] ... from here on */
     ipi_reply *wire;         /* [nstructures] */
     double (*shared_forces)[3];
+    const void *zeros; /* forces that are known to be nzeros zeros */
+    size_t nzeros;
     double *shared_small; /* shared: [nstructures] energies, [nstructures][9] virials; while it comes, cells */
     size_t cap_shared_small, cap_shared_forces, cap_pos, cap_member_energy, cap_member_forces, cap_member_virial,
         cap_frames, cap_results, cap_jobs, cap_job_of, cap_reply, cap_extras_begin, cap_wire;

@@ -9,6 +9,7 @@
  */
 #include "model/stream.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -203,7 +204,7 @@ static void evaluate_now(nf_stream *s, nf_entry *entry)
     size_t work = nf_queue_has_waiting(&s->queue);
     pthread_mutex_unlock(&s->lock);
     nf_team_call(s->team, work);
-    nf_job_evaluate_now(entry->e.job);
+    nf_job_evaluate_now(entry->e.job, HUGE_VAL);
     hand_back(s, entry);
 }
 
