@@ -152,7 +152,8 @@ static bool has_line(const connection *peer)
 static void wait_for_peer(connection *peer)
 {
     bool busy = peer->out.n > 0 || has_line(peer);
-    if (peer->ended && !busy && peer->reload == NULL)
+    bool over = peer->out.failed || (peer->ended && !busy && peer->reload == NULL); /* who gets no answer sees the end */
+    if (over)
         close_connection(peer);
     else if (peer->reload != NULL)
         uv_poll_stop(&peer->poll);

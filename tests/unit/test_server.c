@@ -33,7 +33,7 @@
 #define ck_assert_msg(x, ...) do { if (!(x)) { fprintf(stderr, "%d: ", __LINE__); fprintf(stderr, __VA_ARGS__); fprintf(stderr, "\n"); _exit(3);} } while(0)
 #endif
 
-enum { MEMBERS = 2, SMALL = 3, LARGE = 24, BATCH = 4, FRAMES = 3, PATIENCE = 30, MOST_BYTES = 1 << 18 };
+enum { MEMBERS = 2, SMALL = 3, LARGE = 18, BATCH = 4, FRAMES = 3, PATIENCE = 30, MOST_BYTES = 1 << 18 };
 
 static double now(void)
 {
@@ -335,7 +335,7 @@ static void put_positions(message *m, size_t natoms, int frame)
 
 static void put_structures(message *m, size_t natoms, size_t nstructures, int frame)
 {
-    static const double cell[18] = {20, 0, 0, 0, 20, 0, 0, 0, 20, 0.05, 0, 0, 0, 0.05, 0, 0, 0, 0.05};
+    static const double cell[18] = {60, 0, 0, 0, 60, 0, 0, 0, 60};
     int32_t n = (int32_t)natoms;
     put_word(m, "POSDATA");
     if (nstructures > 1)
@@ -414,7 +414,8 @@ static void learn_answers(void)
 {
     for (int i = 0; i < ACTS; i++) {
         ck_assert_int_eq(dial(&expected[i]), FINE);
-        ck_assert_int_eq(perform(&expected[i], i), FINE);
+        enum outcome rc = perform(&expected[i], i);
+        ck_assert_msg(rc == FINE, "%d %s", rc, expected[i].why);
         hang_up(&expected[i]);
     }
 }
@@ -431,7 +432,7 @@ typedef struct {
     pthread_t thread;
     bool forgives; /* being told that there is no memory: it comes again */
     atomic_bool leave;
-    atomic_long steps;
+    atomic_long steps, refusals;
     atomic_int rc;
     client c;
     double *seconds; /* of each step; NULL */
@@ -488,8 +489,10 @@ static void *drive(void *ctx)
     enum outcome rc = come_again(d);
     while (rc == FINE && !atomic_load(&d->leave)) {
         rc = one_step(d);
-        if (rc == REFUSED && d->forgives && strstr(d->c.why, "memory") != NULL)
+        if (rc == REFUSED && d->forgives && strstr(d->c.why, "memory") != NULL) {
+            atomic_fetch_add(&d->refusals, 1);
             rc = come_again(d);
+        }
     }
     atomic_store(&d->rc, (int)rc);
     hang_up(&d->c);
@@ -517,6 +520,7 @@ static void driver_begin(driver *d, bool forgives)
     d->c.fd = -1;
     atomic_store(&d->leave, false);
     atomic_store(&d->steps, 0);
+    atomic_store(&d->refusals, 0);
     atomic_store(&d->rc, FINE);
     ck_assert_int_eq(pthread_create(&d->thread, NULL, drive, d), 0);
     ck_steps_on(d, FRAMES + 1);
@@ -608,18 +612,20 @@ static void learn(void)
     ck_assert_msg(one.rc == 0, "%s", one.err.msg);
 }
 
-/* A server each time, so that nothing is there yet that it keeps. */
+/* A server each time, so that nothing is there yet that it keeps; the driver too may be the first to need something, since
+ * its steps meet the guest's. */
 START_TEST(a_guest_without_memory)
 {
     learn();
     for (long n = 0;; n++) {
         start(&one);
-        driver_begin(&other, false);
+        driver_begin(&other, true);
         fail_from(_i, n);
         enum outcome rc = converse(&guest);
-        ck_steps_on(&other, 1);
         int hit = nf_mem_fail_stop();
         ck_excused(rc, hit, n);
+        ck_steps_on(&other, FRAMES);
+        ck_assert_msg(_i > 0 || rc == FINE || atomic_load(&other.refusals) == 0, "allocation %ld: both suffer", n);
         ck_served();
         driver_end(&other);
         stop(&one);
@@ -663,22 +669,20 @@ static bool is_excuse(const char *reply)
     return strstr(reply, "memory") != NULL || strstr(reply, "a command is one JSON object") != NULL;
 }
 
-/* The model is read anew; the driver's first step with it may lack memory too. */
+/* The model is read anew, and either it is the same or it is not taken; the driver's first step with it may lack memory. */
 START_TEST(a_reload_without_memory)
 {
     learn();
     start(&one);
     driver_begin(&other, true);
     for (long n = 0;; n++) {
+        char reply[1000] = "";
         fail_from(_i, n);
         int fd = say_line("{\"command\":\"reload\"}\n");
-        char reply[1000] = "";
-        ck_assert_int_ge((int)recv(fd, reply, sizeof reply - 1, 0), -1);
+        ck_assert_msg(recv(fd, reply, sizeof reply - 1, 0) >= 0 || errno != EAGAIN, "allocation %ld: silence", n);
         int hit = nf_mem_fail_stop();
         close(fd);
         ck_assert_msg(hit || strstr(reply, "\"ok\":true") != NULL, "allocation %ld: %s", n, reply);
-        ck_assert_msg(reply[0] == '\0' || is_excuse(reply) || strstr(reply, "\"ok\":true") != NULL, "allocation %ld: %s",
-                      n, reply);
         ck_steps_on(&other, FRAMES);
         if (!hit)
             break;
