@@ -166,11 +166,15 @@ void ipi_status(unsigned char out[IPI_HEADER], ipi_word word);
  *  because ASE and others take a read of zero bytes for a closed socket. */
 typedef struct {
     double energy;
-    const double *forces; /* [3*natoms] */
+    const double *forces; /* [3*natoms]; may be where they belong already: ipi_forces_at */
     double virial[9];     /* -dE/dstrain, not over the volume; symmetric, since ASE reads it transposed */
     const char *extras;   /* UTF-8, nextras bytes; NULL if there are none */
     uint32_t nextras;
 } ipi_reply;
+
+/** Where the forces of the first of n structures lie in FORCEREADY, those of the others behind them: who computes them there
+ *  spares a copy. A multiple of 8. */
+size_t ipi_forces_at(size_t n);
 
 /** Bytes of FORCEREADY for n structures of natoms atoms each; the single form is the batched one with n = 1.
  *  0 if the wire cannot carry it: no atoms or structures, natoms or an nextras beyond int32, or more bytes

@@ -78,6 +78,19 @@ static unsigned char *put_extras(unsigned char *out, const ipi_reply *r)
     return put(out, r->nextras > 0 ? r->extras : " ", extras_length(r));
 }
 
+size_t ipi_forces_at(size_t n)
+{
+    return IPI_HEADER + sizeof(double) * n + sizeof(int32_t);
+}
+
+/* Forces that are where they belong stay there; those of copies come from there. */
+static unsigned char *put_forces(unsigned char *out, const double *forces, size_t n)
+{
+    if ((const unsigned char *)forces != out)
+        memcpy(out, forces, n);
+    return out + n;
+}
+
 size_t ipi_forceready(unsigned char *out, uint32_t natoms, size_t n, const ipi_reply reply[])
 {
     size_t size = ipi_forceready_size(natoms, n, reply);
@@ -88,7 +101,7 @@ size_t ipi_forceready(unsigned char *out, uint32_t natoms, size_t n, const ipi_r
         out = put(out, &reply[i].energy, sizeof reply[i].energy);
     out = put_int32(out, natoms);
     for (size_t i = 0; i < n; i++)
-        out = put(out, reply[i].forces, 3 * sizeof(double) * natoms);
+        out = put_forces(out, reply[i].forces, 3 * sizeof(double) * natoms);
     for (size_t i = 0; i < n; i++)
         out = put(out, reply[i].virial, sizeof reply[i].virial);
     for (size_t i = 0; i < n; i++)

@@ -32,7 +32,8 @@ static bool comes_later(const nf_link *link, int status)
     bool elsewhere = status == UV_EADDRNOTAVAIL || status == UV_ENETUNREACH || status == UV_EHOSTUNREACH ||
                      status == UV_EAFNOSUPPORT;
     return status == UV_ENOENT || status == UV_ECONNREFUSED || status == UV_EAGAIN || status == UV_ETIMEDOUT ||
-           status == UV_ECONNRESET || (elsewhere && (link->place->options->address.nto > 1 || link->place->reached));
+           status == UV_ECONNRESET || status == UV_EMFILE || status == UV_ENFILE ||
+           (elsewhere && (link->place->options->address.nto > 1 || link->place->reached));
 }
 
 static void not_connected(nf_link *link, int status)

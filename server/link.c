@@ -12,6 +12,8 @@
 #include "server/server.h"
 #include "server/traffic.h"
 
+enum { WIDE_BUFFER = 1 << 20, LARGE_STRUCTURE = 256 /* atoms whose copy costs more than one more read */ };
+
 static void end(nf_link *link, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static void process(nf_link *link);
 static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
@@ -271,8 +273,9 @@ static bool have_species(nf_link *link)
 {
     if (link->options->natoms == 0 && !nf_service_any_species(link->options->service))
         end(link, NF_EINVAL,
-            "the elements are not known: give --species FILE|LIST to nearfar, or <parameters> { species : O H H * 64 } "
-            "to <ffsocket>, with your own list");
+            "the elements are not known: give --species FILE|LIST to nearfar, or name them in INIT, in i-PI by "
+            "<parameters> "
+            "{ species : O H H * 64 } in <ffsocket>");
     return link->state != NF_LINK_CLOSED;
 }
 
@@ -342,7 +345,7 @@ static bool known_from_others(const nf_link *link)
 
 static void begin_structures(nf_link *link, uint32_t nstructures)
 {
-    bool judge = !link->judged && !link->place->options->trust_species && !known_from_others(link);
+    bool judge = !link->judged && !link->options->trust_species && !known_from_others(link);
     nf_request_begin(&link->request, link->options, nstructures, judge);
     link->judged = true;
     link->state = NF_LINK_FILLING;
@@ -541,6 +544,16 @@ static void process(nf_link *link)
 
 /* ---- reading ---- */
 
+/* Bytes to read next. Where large structures come, what stands before their positions is read alone: positions then go to
+ * their place at once. */
+static unsigned front(const nf_link *link)
+{
+    const nf_request *r = &link->request;
+    size_t before = IPI_HEADER + sizeof(int32_t) + 18 * sizeof(double) * r->nstructures;
+    bool large = r->natoms * r->nstructures > LARGE_STRUCTURE && before < NF_LINK_BUFFER;
+    return large && ipi_dec_idle(&link->decoder) ? (unsigned)before : NF_LINK_BUFFER;
+}
+
 /* Whatever was read has been decoded, or reading is stopped: the buffer is empty here. */
 static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
@@ -555,10 +568,11 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
         *buf = array == NULL ? uv_buf_init(NULL, 0) : uv_buf_init(array + offset, (unsigned)room);
         return;
     }
-    *buf = uv_buf_init((char *)link->buffer, NF_LINK_BUFFER);
+    *buf = uv_buf_init((char *)link->buffer, front(link));
 }
 
-/* ASE's five sends a step wait for an acknowledgement each unless it comes at once. */
+/* ASE's five sends a step wait for an acknowledgement each unless it comes at once. Where a message comes in one piece it
+ * goes with the answer. */
 static void acknowledge_at_once(nf_link *link)
 {
 #if defined TCP_QUICKACK
@@ -591,7 +605,6 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
     if (n > 0)
         nf_traffic_received(link, buf->base, (size_t)n);
-    acknowledge_at_once(link);
     link->heard = link->heard || n > 0;
     if (n > 0 && buf->base != (char *)link->buffer) {
         ipi_event ev;
@@ -602,6 +615,17 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         link->end += (size_t)n;
     }
     process(link);
+    if (link->state != NF_LINK_CLOSED && !ipi_dec_idle(&link->decoder))
+        acknowledge_at_once(link);
+}
+
+/* A large reply leaves in one piece, while the driver reads it. TCP finds the size of its buffers itself. */
+static void widen(nf_link *link)
+{
+    uv_os_fd_t fd;
+    int size = WIDE_BUFFER;
+    if (link->socket.handle.type == UV_NAMED_PIPE && uv_fileno(&link->socket.handle, &fd) == 0)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
 void nf_link_opened(nf_link *link)
@@ -612,6 +636,7 @@ void nf_link_opened(nf_link *link)
         ipi_dec_set_shared(&link->decoder);
     link->state = NF_LINK_WANT_INIT;
     nf_traffic_link(link);
+    widen(link);
     int rc = uv_read_start(&link->socket.stream, allocate, on_read);
     if (rc < 0)
         end(link, NF_EIO, "cannot read from %s: %s", link->place->options->address.text, uv_strerror(rc));

@@ -58,13 +58,24 @@ static int parse_model(nf_link_options *o, const char *value, const nf_link_orig
     return nf_fail(err, NF_EINVAL, "no model of that name is served here");
 }
 
+static int parse_bool(bool *out, const char *value, nf_error *err)
+{
+    *out = strcmp(value, "true") == 0;
+    if (!*out && strcmp(value, "false") != 0)
+        return nf_fail(err, NF_EFORMAT, "neither true nor false");
+    return 0;
+}
+
 static int parse_errors(nf_link_options *o, const char *value, const nf_link_origin *origin, nf_error *err)
 {
     (void)origin;
-    o->errors = strcmp(value, "true") == 0;
-    if (!o->errors && strcmp(value, "false") != 0)
-        return nf_fail(err, NF_EFORMAT, "neither true nor false");
-    return 0;
+    return parse_bool(&o->errors, value, err);
+}
+
+static int parse_trust(nf_link_options *o, const char *value, const nf_link_origin *origin, nf_error *err)
+{
+    (void)origin;
+    return parse_bool(&o->trust_species, value, err);
 }
 
 static int parse_extras(nf_link_options *o, const char *value, const nf_link_origin *origin, nf_error *err)
@@ -111,6 +122,7 @@ static const struct key {
     {"part", parse_part, "reserved for models with parts"},
     {"species", parse_species, "a list as O H H * 64 without commas, or a file (unix sockets only)"},
     {"model", parse_model, "name of one of the models that are served"},
+    {"trust_species", parse_trust, "true: do not judge by the first structure whether the elements fit"},
     {"errors", parse_errors, "true: say ERROR with the reason before a link is closed"},
 };
 
@@ -305,6 +317,7 @@ int nf_link_options_new(nf_link_options **out, const nf_place_options *place, nf
 {
     nf_link_options o = {
         .service = service, .extras = place->extras, .natoms = place->natoms, .species = place->species, .batch = 1};
+    o.trust_species = place->trust_species;
     memcpy(o.pbc, place->pbc, sizeof o.pbc);
     *out = copy_of(&o);
     return *out != NULL ? 0 : nf_fail_memory(err, "the options of a link");

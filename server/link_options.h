@@ -27,9 +27,10 @@ typedef struct nf_link_options {
     const int *species; /* [natoms] atomic numbers: the command line's, or own */
     int *own;
     bool pbc[3];
-    double charge; /* of the whole system, elementary charges */
-    int batch;     /* structures in each POSDATA */
-    bool errors;   /* the peer understands ERROR */
+    double charge;      /* of the whole system, elementary charges */
+    int batch;          /* structures in each POSDATA */
+    bool errors;        /* the peer understands ERROR */
+    bool trust_species; /* first structures are not judged */
 } nf_link_options;
 
 /** Where an INIT comes from. */

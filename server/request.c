@@ -7,6 +7,8 @@
 #include "base/units.h"
 #include "model/evaluation.h"
 
+enum { SHORT_EXTRAS = 160 }; /* bytes that a summary needs at most */
+
 /* Byte by byte, as they came. */
 static bool same_structure(const nf_request *r, size_t a, size_t b)
 {
@@ -37,18 +39,50 @@ size_t nf_request_member_numbers(const nf_request *r)
     return r->kind == NF_EXTRAS_COMMITTEE ? 3 * r->njobs * r->natoms * nmembers(r) : 0;
 }
 
+static size_t reply_size(const nf_request *r)
+{
+    return r->shared ? ipi_forceready_shared_size(r->nstructures, r->wire)
+                     : ipi_forceready_size((uint32_t)r->natoms, r->nstructures, r->wire);
+}
+
+/* Makes room for the reply with what its extras are known to need by now. */
+static int reserve_reply(nf_request *r, nf_error *err)
+{
+    r->nreply = reply_size(r);
+    if (r->nreply == 0)
+        return nf_fail(err, NF_ELIMIT, "a reply of %zu structures of %zu atoms is too long for the protocol",
+                       r->nstructures, r->natoms);
+    if (NF_GROW(r->reply, r->cap_reply, r->nreply))
+        return nf_fail_memory(err, "a reply");
+    if (!r->shared)
+        r->forces = (double(*)[3])(r->reply + ipi_forces_at(r->nstructures));
+    return 0;
+}
+
+/* Forces are computed where the reply has them. */
+static int reserve_forces(nf_request *r, nf_error *err)
+{
+    if (NF_GROW(r->wire, r->cap_wire, r->nstructures))
+        return nf_fail_memory(err, "a structure");
+    for (size_t k = 0; k < r->nstructures; k++)
+        r->wire[k].nextras = r->kind == NF_EXTRAS_NONE ? 0 : SHORT_EXTRAS;
+    if (r->shared && NF_GROW(r->shared_forces, r->cap_shared_forces, r->nstructures * r->natoms))
+        return nf_fail_memory(err, "a structure");
+    r->forces = r->shared_forces;
+    return reserve_reply(r, err);
+}
+
 static int reserve(nf_request *r, nf_error *err)
 {
-    size_t n = r->njobs, atoms = n * r->natoms, members = n * nmembers(r);
-    if (NF_GROW(r->forces, r->cap_forces, atoms) || NF_GROW(r->results, r->cap_results, n) ||
-        NF_GROW(r->jobs, r->cap_jobs, n) || NF_GROW(r->wire, r->cap_wire, r->nstructures) ||
+    size_t n = r->njobs, members = n * nmembers(r);
+    if (NF_GROW(r->results, r->cap_results, n) || NF_GROW(r->jobs, r->cap_jobs, n) ||
         NF_GROW(r->extras_begin, r->cap_extras_begin, n + 1))
         return nf_fail_memory(err, "a structure");
     if (r->kind == NF_EXTRAS_COMMITTEE && (NF_GROW(r->member_energy, r->cap_member_energy, members) ||
                                            NF_GROW(r->member_forces, r->cap_member_forces, members * r->natoms) ||
                                            NF_GROW(r->member_virial, r->cap_member_virial, members)))
         return nf_fail_memory(err, "the members of a committee");
-    return 0;
+    return reserve_forces(r, err);
 }
 
 static void want_members(nf_request *r, size_t j)
@@ -71,6 +105,8 @@ void nf_request_begin(nf_request *r, nf_link_options *options, size_t nstructure
     r->natoms = options->natoms;
     r->nstructures = nstructures;
     r->shared = false;
+    if (r->kern == NULL)
+        r->kern = nf_kern_select();
     r->ndone = 0;
     r->code = 0;
 }
@@ -104,8 +140,7 @@ int nf_request_positions(nf_request *r, size_t first, size_t count, const unsign
     double *to = pos + first;
     if (payload != NULL)
         memcpy(to, payload, count * sizeof *to);
-    for (size_t i = 0; i < count; i++)
-        to[i] *= NF_BOHR;
+    r->kern->scale(count, NF_BOHR, to);
     return 0;
 }
 
@@ -134,7 +169,7 @@ static void make_job(nf_request *r, size_t j, size_t k)
     frame->species = r->options->species;
     memcpy(frame->pbc, r->options->pbc, sizeof frame->pbc);
     r->results[j] = (nf_result)NF_RESULT_INIT;
-    r->results[j].forces = r->forces + j * r->natoms;
+    r->results[j].forces = r->forces + k * r->natoms;
     if (r->kind == NF_EXTRAS_COMMITTEE)
         want_members(r, j);
     r->jobs[j] = (nf_job){
@@ -195,11 +230,16 @@ static int write_extras(nf_request *r, nf_error *err)
     return 0;
 }
 
+/* The structure that a job evaluates. */
+static size_t structure_of(const nf_request *r, size_t j)
+{
+    return (size_t)(r->jobs[j].frame - r->frames);
+}
+
 static void fill_wire(ipi_reply *wire, const nf_request *r, size_t j)
 {
     const nf_result *result = &r->results[j];
     wire->energy = result->energy / NF_HARTREE;
-    wire->forces = r->forces[j * r->natoms];
     for (int c = 0; c < 9; c++)
         wire->virial[c] = result->virial[c / 3][c % 3] / NF_HARTREE;
     wire->extras = r->extras.n == 0 ? NULL : r->extras.text + r->extras_begin[j];
@@ -208,11 +248,17 @@ static void fill_wire(ipi_reply *wire, const nf_request *r, size_t j)
 
 static void to_wire(nf_request *r)
 {
-    for (size_t i = 0; i < r->njobs * r->natoms; i++)
-        for (int c = 0; c < 3; c++)
-            r->forces[i][c] *= NF_BOHR / NF_HARTREE;
+    for (size_t j = 0; j < r->njobs; j++)
+        if (!nf_job_is_immediate(&r->jobs[j])) /* zeros are zeros in any unit */
+            r->kern->scale(3 * r->natoms, NF_BOHR / NF_HARTREE, r->forces[structure_of(r, j) * r->natoms]);
     for (size_t k = 0; k < r->nstructures; k++)
         fill_wire(&r->wire[k], r, r->job_of[k]);
+}
+
+static void point_to_forces(nf_request *r)
+{
+    for (size_t k = 0; k < r->nstructures; k++)
+        r->wire[k].forces = r->forces[structure_of(r, r->job_of[k]) * r->natoms];
 }
 
 /* Energies and virials, each in one piece. */
@@ -245,12 +291,6 @@ int nf_request_write(const nf_request *r, const nf_shm *shm, nf_error *err)
     return write_forces(r, shm, err);
 }
 
-static size_t reply_size(const nf_request *r)
-{
-    return r->shared ? ipi_forceready_shared_size(r->nstructures, r->wire)
-                     : ipi_forceready_size((uint32_t)r->natoms, r->nstructures, r->wire);
-}
-
 static void write_reply(nf_request *r)
 {
     if (r->shared)
@@ -265,12 +305,8 @@ int nf_request_encode(nf_request *r, nf_error *err)
     to_wire(r);
     if (r->shared)
         gather_small(r);
-    r->nreply = reply_size(r);
-    if (r->nreply == 0)
-        return nf_fail(err, NF_ELIMIT, "a reply of %zu structures of %zu atoms is too long for the protocol",
-                       r->nstructures, r->natoms);
-    if (NF_GROW(r->reply, r->cap_reply, r->nreply))
-        return nf_fail_memory(err, "a reply");
+    TRY(reserve_reply(r, err));
+    point_to_forces(r);
     write_reply(r);
     return 0;
 }
@@ -279,7 +315,7 @@ void nf_request_free(nf_request *r)
 {
     nf_request_release(r);
     nf_free(r->pos);
-    nf_free(r->forces);
+    nf_free(r->shared_forces);
     nf_free(r->member_energy);
     nf_free(r->member_forces);
     nf_free(r->member_virial);

@@ -7,14 +7,16 @@
 #ifndef NF_SERVER_REQUEST_H
 #define NF_SERVER_REQUEST_H
 
+#include "kern/kern.h"
 #include "protocol/ipi.h"
 #include "server/extras.h"
 #include "server/link_options.h"
 #include "server/shm.h"
 
 typedef struct nf_request {
-    struct nf_link *link;     /* whose it is */
-    struct nf_request *next;  /* in a queue */
+    struct nf_link *link;    /* whose it is */
+    struct nf_request *next; /* in a queue */
+    const nf_kern *kern;
     nf_link_options *options; /* as they were when it began */
     nf_generation *with;      /* the model that evaluates it; NULL between requests */
     nf_extras kind;           /* of its extras */
@@ -27,7 +29,8 @@ typedef struct nf_request {
     size_t *job_of;   /* [nstructures] the job that evaluates it */
     nf_job *jobs;
     nf_result *results;  /* [njobs], as the rest */
-    double (*forces)[3]; /* [natoms] each, eV/Angstrom; atomic units once encoded */
+    double (*forces)[3]; /* [nstructures][natoms], of structures with a job: in the reply, where they belong, or, to be
+                            shared, in shared_forces. eV/Angstrom; atomic units once encoded */
     double *member_energy, (*member_forces)[3], (*member_virial)[9]; /* [members ...] each */
     size_t ndone;
     int code;             /* of the first job that failed, ... */
@@ -38,9 +41,10 @@ typedef struct nf_request {
     nf_extras_buffer extras; /* of all jobs, one behind the other ... */
     size_t *extras_begin;    /* [njobs + 1] ... from here on */
     ipi_reply *wire;         /* [nstructures] */
-    double *shared_small;    /* shared: [nstructures] energies, [nstructures][9] virials; while it comes, cells */
-    size_t cap_shared_small, cap_pos, cap_forces, cap_member_energy, cap_member_forces, cap_member_virial, cap_frames,
-        cap_results, cap_jobs, cap_job_of, cap_reply, cap_extras_begin, cap_wire;
+    double (*shared_forces)[3];
+    double *shared_small; /* shared: [nstructures] energies, [nstructures][9] virials; while it comes, cells */
+    size_t cap_shared_small, cap_shared_forces, cap_pos, cap_member_energy, cap_member_forces, cap_member_virial,
+        cap_frames, cap_results, cap_jobs, cap_job_of, cap_reply, cap_extras_begin, cap_wire;
 } nf_request;
 
 /* Memory grows with what has arrived: the announcement of a batch reserves nothing. */

@@ -74,10 +74,19 @@ bool nf_service_any_species(const nf_service *s)
     return s->options->npaths == 1 && strcmp(s->options->paths[0], "null") == 0;
 }
 
+static void list_elements(const nf_model *model, bool known[128])
+{
+    memset(known, 0, 128 * sizeof *known);
+    for (size_t e = 0; e < nf_model_nelements(model); e++)
+        known[nf_model_element(model, e)] = true;
+}
+
 int nf_service_check_species(const nf_model *model, size_t natoms, const int *species, nf_error *err)
 {
+    bool known[128];
+    list_elements(model, known);
     for (size_t i = 0; i < natoms; i++)
-        if (nf_model_nfeatures(model, species[i]) == 0)
+        if (!known[species[i]])
             return nf_fail(err, NF_EINVAL, "atom %zu is %s, which the model does not know", i + 1,
                            nf_element_symbol(species[i]));
     return 0;
@@ -113,8 +122,10 @@ static void free_reload(reload *r)
 
 static int check_elements(const nf_model *model, const nf_trial *trial, nf_error *err)
 {
+    bool known[128];
+    list_elements(model, known);
     for (int z = 1; z < 119; z++)
-        if (trial->element[z] && nf_model_nfeatures(model, z) == 0)
+        if (trial->element[z] && !known[z])
             return nf_fail(err, NF_EINVAL, "it does not know %s, which is being served", nf_element_symbol(z));
     return 0;
 }

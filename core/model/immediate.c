@@ -3,29 +3,15 @@
  * immediate.c - a model that is zero for every frame: the checks that any frame undergoes, and zeros. What is left is
  * one pass over the positions and the forces, so that a caller may do it on whatever thread it is.
  */
-#include <math.h>
 #include <string.h>
 
 #include "model/evaluation.h"
 
-/* Without a branch for each atom; who it is is asked only if there is one. */
+/* All at once; who it is is asked only if there is one. */
 static bool all_elements_known(const nf_model *model, const nf_frame *frame)
 {
-    unsigned unknown = 0;
-    if (model->elements.n < NF_MAX_ELEMENTS)
-        return false;
-    for (size_t i = 0; i < frame->natoms; i++)
-        unknown |= (unsigned)frame->species[i] - 1 >= NF_MAX_ELEMENTS;
-    return unknown == 0;
-}
-
-static bool all_positions_near(const nf_frame *frame, double distance)
-{
-    const double *x = &frame->pos[0][0];
-    int far = 0;
-    for (size_t i = 0; i < 3 * frame->natoms; i++)
-        far |= !(fabs(x[i]) < distance);
-    return far == 0;
+    return model->elements.n == NF_MAX_ELEMENTS &&
+           !model->kern->outside(frame->natoms, 1, NF_MAX_ELEMENTS, frame->species);
 }
 
 static int check_frame(const nf_model *model, const nf_frame *frame, nf_error *err)
@@ -35,7 +21,7 @@ static int check_frame(const nf_model *model, const nf_frame *frame, nf_error *e
     TRY(nf_cell_make(&cell, frame->cell, frame->pbc, err));
     if (!all_elements_known(model, frame))
         TRY(nf_calc_elements(model, frame, NULL, err));
-    if (!all_positions_near(frame, nf_cell_safe_distance(&cell)))
+    if (model->kern->beyond(3 * frame->natoms, nf_cell_safe_distance(&cell), frame->pos[0]))
         for (size_t i = 0; i < frame->natoms; i++)
             TRY(nf_cell_fractions(&cell, i, frame->pos[i], s, err));
     return 0;

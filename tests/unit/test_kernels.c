@@ -91,6 +91,43 @@ START_TEST(rows)
 }
 END_TEST
 
+/* Arrays of any length at any place: what is scaled, and one value in each place that is beyond, or no number. */
+START_TEST(whole_arrays)
+{
+    enum { MOST = 40 };
+    const double bad[] = {2.5, -2.5, 2, -2, HUGE_VAL, -HUGE_VAL, NAN};
+    for (int t = 0; t < ntables; t++)
+        for (size_t n = 0; n <= MOST; n++) {
+            double x[MOST + 2] = {0}, y[MOST + 2];
+            int z[MOST + 2] = {0};
+            for (size_t k = 0; k < n; k++) {
+                x[k + 1] = 1.9 * sin((double)(k + n));
+                z[k + 1] = 1 + (int)k;
+            }
+            memcpy(y, x, sizeof x);
+            tables[t]->scale(n, 0.3, y + 1);
+            for (size_t k = 0; k < MOST + 2; k++)
+                ck_assert(y[k] == (k > 0 && k <= n ? 0.3 * x[k] : x[k]));
+            ck_assert(!tables[t]->beyond(n, 2, x + 1) && !tables[t]->outside(n, 1, MOST, z + 1));
+            for (size_t k = 1; k <= n; k++) {
+                double keep = x[k];
+                for (size_t b = 0; b < sizeof bad / sizeof *bad; b++) {
+                    x[k] = bad[b];
+                    ck_assert(tables[t]->beyond(n, 2, x + 1));
+                }
+                x[k] = keep;
+                for (int b = 0; b < 3; b++) {
+                    const int wrong[] = {0, MOST + 1, -1};
+                    int kept = z[k];
+                    z[k] = wrong[b];
+                    ck_assert(tables[t]->outside(n, 1, MOST, z + 1));
+                    z[k] = kept;
+                }
+            }
+        }
+}
+END_TEST
+
 /* ---- radial factors ---- */
 
 typedef struct {
@@ -725,6 +762,7 @@ Suite *suite(void)
     TCase *t = tcase_create("unit");
     tcase_set_timeout(t, 300);
     tcase_add_unchecked_fixture(t, find_tables, NULL);
+    tcase_add_test(t, whole_arrays);
     tcase_add_test(t, rows);
     tcase_add_loop_test(t, radial_factors, 0, K_NCUTOFFS);
     tcase_add_loop_test(t, compact_factors, 0, 10);

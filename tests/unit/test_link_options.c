@@ -244,7 +244,7 @@ START_TEST(every_key_has_help)
     size_t n = 0;
     for (; (key = nf_link_options_key(n, &help)) != NULL; n++)
         ck_assert(key[0] != '\0' && help != NULL && help[0] != '\0');
-    ck_assert_uint_eq(n, 7);
+    ck_assert_uint_eq(n, 8);
     ck_assert_ptr_null(help);
 }
 END_TEST

@@ -64,16 +64,20 @@ class NearfarCalculator(Calculator):
         if unknown:
             raise TypeError(f"NearfarCalculator has no parameter {sorted(unknown)[0]!r}")
         super().__init__(address=address, **parameters)
-        self.client = Client(**self.parameters)
+        self.client = self._connected()
 
     def set(self, **parameters: Any) -> dict[str, Any]:
         """Another address, model, ...: the next calculation connects anew."""
         changed: dict[str, Any] = super().set(**parameters)
         if changed and "client" in self.__dict__:
             self.close()
-            self.client, self._numbers = Client(**self.parameters), np.zeros(0, dtype=int)
+            self.client, self._numbers = self._connected(), np.zeros(0, dtype=int)
             self.reset()
         return changed
+
+    def _connected(self) -> Client:
+        """Species and positions come from the same atoms: there is no order that could be wrong."""
+        return Client(**self.parameters, trust_species=True)
 
     def close(self) -> None:
         """Ends the connection; a later calculation opens it again."""

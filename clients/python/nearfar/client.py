@@ -50,20 +50,22 @@ class Client:
     extras: "none", "summary" (spread of a committee, extrapolated values) or "committee" (all members' results).
     timeout: seconds for one call, all of it but the resolution of a host's name.
     wait: seconds to wait, when connecting, for a server that is not there yet.
+    trust_species: the first structure is not judged: do the elements look to be in the order of the positions?
 
     The first call connects, or `with` does. After an exception, after a restart of the server and in a forked child the
     next call connects anew. Several threads may share a client: one call follows the other.
     """
 
     def __init__(self, address: str, model: Optional[str] = None, species: Optional[Species] = None,
-                 extras: str = "summary", timeout: float = 60.0, wait: float = 0.0) -> None:
+                 extras: str = "summary", timeout: float = 60.0, wait: float = 0.0,
+                 trust_species: bool = False) -> None:
         parse_address(address)
         if not timeout > 0:
             raise ValueError(f"the timeout is {timeout} s: it must be above 0")
         if extras not in ("none", "summary", "committee"):
             raise ValueError(f"extras are none, summary or committee, not {extras!r}")
         self.address, self.model, self.extras = address, model, extras
-        self.timeout, self.wait = timeout, wait
+        self.timeout, self.wait, self.trust_species = timeout, wait, trust_species
         self._species, self._natoms = as_text(species)
         self._wire: Optional[Wire] = None
         self._batch = 0  # structures in a message, by the INIT that the server has; 0: it has none that holds
@@ -79,7 +81,8 @@ class Client:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies, here or in another process, have connections of their own."""
-        return type(self), (self.address, self.model, self._species, self.extras, self.timeout, self.wait)
+        return type(self), (self.address, self.model, self._species, self.extras, self.timeout, self.wait,
+                            self.trust_species)
 
     def set_species(self, species: Optional[Species]) -> None:
         """Other elements, for the calls that follow."""
@@ -159,7 +162,8 @@ class Client:
         return self._wire
 
     def _say_init(self, wire: Wire, batch: int) -> None:
-        init = {"errors": True, "batch_size": batch, "model": self.model, "species": self._species, "extras": self.extras}
+        init = {"errors": True, "batch_size": batch, "model": self.model, "species": self._species, "extras": self.extras,
+                "trust_species": self.trust_species}
         text = json.dumps({key: value for key, value in init.items() if value is not None}).encode()
         wire.send(header("INIT"), struct.pack("=ii", 0, len(text)), text, header("STATUS"))
         wire.expect("READY")

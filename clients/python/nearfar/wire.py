@@ -15,7 +15,7 @@ import numpy as np
 from .errors import ConnectionLost, NearfarError, Refused, TimedOut
 
 LONGEST_TEXT = 1 << 30
-AT_ONCE, AT_MOST = 1 << 16, 1 << 20  # bytes
+AT_ONCE = 1 << 14  # bytes
 NOBODY_YET = (FileNotFoundError, ConnectionRefusedError)
 
 
@@ -50,7 +50,8 @@ class Wire:
 
     def __init__(self, address: str, deadline: Deadline, wait: float = 0.0) -> None:
         self.address, self.deadline, self.owner = address, deadline, os.getpid()
-        self._in = b""  # has arrived, is not taken yet
+        self._in = memoryview(bytearray(AT_ONCE))
+        self._first = self._end = 0  # what of it has arrived and is not taken yet
         self.socket = self._connect(wait)
 
     # ---- connecting ----
@@ -101,7 +102,7 @@ class Wire:
     def usable(self) -> bool:
         """Between two calls there is nothing to read, unless the server has left; and a child of ours must not write in
         between."""
-        if self.owner != os.getpid() or self._in:
+        if self.owner != os.getpid() or self._first != self._end:
             return False
         try:
             self.socket.setblocking(False)
@@ -142,28 +143,33 @@ class Wire:
             pass
         raise ConnectionLost(f"cannot send to {self.address}: {why.strerror or why}") from why
 
-    def _receive(self, most: int) -> bytes:
+    def _receive_into(self, view: memoryview) -> int:
         self._arm()
         try:
-            data = self.socket.recv(most)
+            n = self.socket.recv_into(view)
         except socket.timeout:
             raise self._late() from None
         except ConnectionResetError:
-            data = b""
+            n = 0
         except OSError as e:
             raise ConnectionLost(f"cannot read from {self.address}: {e.strerror or e}") from e
-        if not data:
+        if n == 0:
             raise ConnectionLost(f"the server at {self.address} has closed the connection; it knows why")
-        return data
+        return n
 
     def take(self, n: int) -> bytearray:
-        """Exactly n bytes. What comes with them is kept: most answers are one piece."""
-        data = bytearray(self._in[:n])
-        self._in = self._in[n:]
-        while len(data) < n:
-            more = self._receive(AT_ONCE if n < AT_ONCE else AT_MOST)
-            self._in = more[n - len(data):]
-            data += more[:n - len(data)]
+        """Exactly n bytes. What comes with the last of them is kept: most answers are one piece."""
+        data = bytearray(n)
+        view, have = memoryview(data), 0
+        while have < n:
+            if self._first == self._end and n - have >= len(self._in):
+                have += self._receive_into(view[have:])
+                continue
+            if self._first == self._end:
+                self._first, self._end = 0, self._receive_into(self._in)
+            part = min(n - have, self._end - self._first)
+            view[have:have + part] = self._in[self._first:self._first + part]
+            self._first, have = self._first + part, have + part
         return data
 
     def integer(self) -> int:
