@@ -157,8 +157,8 @@ static bool has_line(const connection *peer)
 static void wait_for_peer(connection *peer)
 {
     bool busy = peer->out.n > 0 || has_line(peer);
-    bool over = peer->out.failed || (peer->ended && !busy && peer->reload == NULL); /* who gets no answer sees the end */
-    if (over)
+    bool unanswered = peer->out.failed; /* without memory: the peer sees the end instead */
+    if (unanswered || (peer->ended && !busy && peer->reload == NULL))
         close_connection(peer);
     else if (peer->reload != NULL)
         uv_poll_stop(&peer->poll);

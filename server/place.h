@@ -36,7 +36,7 @@ typedef struct nf_place {
         uv_stream_t stream;
         uv_pipe_t pipe;
         uv_tcp_t tcp;
-    } refused; /* takes a connection that cannot be served */
+    } refused;          /* takes a connection that cannot be served */
     bool refusing;      /* it is in use, ... */
     bool refuses_again; /* ... and wanted once more */
 } nf_place;

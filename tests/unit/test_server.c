@@ -87,10 +87,10 @@ static void begin(server *s)
     ck_assert_int_eq(pthread_create(&s->thread, NULL, run_server, s), 0);
 }
 
-static bool comes_true(atomic_bool *what, atomic_bool *or)
+static bool comes_true(atomic_bool *what, atomic_bool *either)
 {
     double until = now() + PATIENCE;
-    while (!atomic_load(what) && !atomic_load(or) && now() < until)
+    while (!atomic_load(what) && !atomic_load(either) && now() < until)
         pause_ms(0.1);
     return atomic_load(what);
 }
@@ -314,7 +314,8 @@ static void put_word(message *m, const char *word)
 static void put_init(message *m, size_t natoms, const char *more)
 {
     char text[200];
-    int32_t head[2] = {0, snprintf(text, sizeof text, "{\"errors\":true,\"species\":\"O H H * %zu\"%s}", natoms / 3, more)};
+    int32_t head[2] = {
+        0, snprintf(text, sizeof text, "{\"errors\":true,\"species\":\"O H H * %zu\"%s}", natoms / 3, more)};
     put_word(m, "INIT");
     put(m, head, sizeof head);
     put(m, text, (size_t)head[1]);
@@ -362,7 +363,11 @@ static enum outcome step(client *c, size_t natoms, size_t nstructures, int frame
     message m = {0};
     put_structures(&m, natoms, nstructures, frame);
     put_word(&m, "GETFORCE");
-    say(c, m.bytes, m.n);
+    size_t first = natoms > SMALL ? m.n / 2 : 0; /* positions that come in pieces are read to where they belong */
+    say(c, m.bytes, first);
+    if (first > 0)
+        pause_ms(0.5);
+    say(c, m.bytes + first, m.n - first);
     return hear_forces(c, natoms, nstructures);
 }
 
@@ -714,8 +719,7 @@ START_TEST(a_status_without_memory)
         bool whole = strstr(reply, "\"elements\":[\"O\",\"H\"]") != NULL || strstr(reply, "[\"H\",\"O\"]") != NULL;
         whole = whole && strstr(reply, "\"number\":") != NULL && strstr(reply, one.members[1]) != NULL &&
                 strstr(reply, "\"listening\"") != NULL;
-        ck_assert_msg(whole || (hit && (have == 0 || is_excuse(reply))), "allocation %ld: %s", n,
-                      reply);
+        ck_assert_msg(whole || (hit && (have == 0 || is_excuse(reply))), "allocation %ld: %s", n, reply);
         ck_steps_on(&other, 1);
         if (!hit)
             break;
@@ -935,7 +939,8 @@ START_TEST(a_crowd)
     client *crowd = calloc(CROWD, sizeof *crowd);
     learn();
     start(&one);
-    json_decref(ask_status());
+    ck_no_links();
+    pause_ms(50); /* the server lets go of who asked */
     int before = count_descriptors(&highest);
     for (int k = 0; k < ROUNDS; k++)
         one_round(crowd);
