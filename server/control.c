@@ -18,6 +18,8 @@
 #include "server/runtime_dir.h"
 #include "server/writer.h"
 
+enum { RETRY_MS = 100 };
+
 typedef struct connection connection;
 
 /* Ends on its own account: the connection, or all of the control socket, may be gone before. */
@@ -46,7 +48,8 @@ struct nf_control {
     struct stat made; /* the socket that is ours to remove */
     int fd;
     uv_poll_t poll;
-    int nhandles; /* that the loop has not let go */
+    uv_timer_t retry; /* to take callers again */
+    int nhandles;     /* that the loop has not let go */
     uint64_t nevents;
     connection *connections[NF_CONTROL_MOST];
 };
@@ -81,6 +84,7 @@ static void close_connection(connection *peer)
     close(peer->fd);
 }
 
+/* The listener's, or the timer's. */
 static void on_listener_closed(uv_handle_t *handle)
 {
     release(handle->data);
@@ -103,6 +107,7 @@ void nf_control_close(nf_control *c)
             close_connection(c->connections[i]);
     remove_socket(c);
     uv_close((uv_handle_t *)&c->poll, on_listener_closed);
+    uv_close((uv_handle_t *)&c->retry, on_listener_closed);
     close(c->fd);
 }
 
@@ -152,7 +157,8 @@ static bool has_line(const connection *peer)
 static void wait_for_peer(connection *peer)
 {
     bool busy = peer->out.n > 0 || has_line(peer);
-    if (peer->ended && !busy && peer->reload == NULL)
+    bool unanswered = peer->out.failed; /* without memory: the peer sees the end instead */
+    if (unanswered || (peer->ended && !busy && peer->reload == NULL))
         close_connection(peer);
     else if (peer->reload != NULL)
         uv_poll_stop(&peer->poll);
@@ -320,13 +326,26 @@ static void take_in(nf_control *c, int fd)
     wait_for_peer(peer);
 }
 
+static void on_caller(uv_poll_t *poll, int status, int events);
+
+static void on_retry(uv_timer_t *retry)
+{
+    nf_control *c = retry->data;
+    uv_poll_start(&c->poll, UV_READABLE, on_caller);
+}
+
+/* Without descriptors callers wait, and would be reported all the time. */
 static void on_caller(uv_poll_t *poll, int status, int events)
 {
     nf_control *c = poll->data;
     (void)events;
     int fd = status < 0 ? -1 : accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0)
+    if (fd >= 0) {
         take_in(c, fd);
+    } else if (status < 0 || (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)) {
+        uv_poll_stop(poll);
+        uv_timer_start(&c->retry, on_retry, RETRY_MS, 0);
+    }
 }
 
 /* ---- the beginning ---- */
@@ -370,10 +389,12 @@ static int start(nf_control *c, nf_error *err)
     rc = uv_poll_init(c->loop, &c->poll, c->fd);
     if (rc != 0)
         return nf_fail(err, NF_EIO, "cannot listen at %.150s: %s", c->path, uv_strerror(rc));
-    c->poll.data = c;
-    c->nhandles = 1;
+    uv_timer_init(c->loop, &c->retry);
+    c->poll.data = c->retry.data = c;
+    c->nhandles = 2;
     uv_poll_start(&c->poll, UV_READABLE, on_caller);
     uv_unref((uv_handle_t *)&c->poll);
+    uv_unref((uv_handle_t *)&c->retry);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "server/http.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -24,6 +25,7 @@ enum {
     IDLE_SECONDS = 20,
     CONNECTION_BYTES = 16384, /* of a request's head */
     HOST_BYTES = 256,
+    RETRY_MS = 100,
     FRESH_MS = 50, /* askers in the same moment get the same snapshot: any number of them costs the loop no more */
     NRESOURCES = 3
 };
@@ -243,12 +245,25 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
 /* ---- with the loop ---- */
 
 static void on_timer(uv_timer_t *timer);
+static void on_ready(uv_poll_t *poll, int status, int events);
 
+static bool has_descriptors(void)
+{
+    int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0), why = errno;
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || why != EMFILE;
+}
+
+/* Without descriptors callers cannot be taken, and would be reported all the time. */
 static void turn(nf_http *h)
 {
     MHD_UNSIGNED_LONG_LONG ms;
     MHD_run(h->daemon);
-    if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
+    if (!has_descriptors()) {
+        uv_poll_stop(&h->poll);
+        uv_timer_start(&h->timer, on_timer, RETRY_MS, 0);
+    } else if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
         uv_timer_start(&h->timer, on_timer, ms, 0);
     else
         uv_timer_stop(&h->timer);
@@ -256,7 +271,9 @@ static void turn(nf_http *h)
 
 static void on_timer(uv_timer_t *timer)
 {
-    turn(timer->data);
+    nf_http *h = timer->data;
+    uv_poll_start(&h->poll, UV_READABLE, on_ready);
+    turn(h);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)

@@ -605,7 +605,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     nf_link *link = stream->data;
     if (n < 0) {
         nf_traffic_received(link, NULL, 0);
-        on_hangup(link, (int)n);
+        if (n == UV_ENOBUFS)
+            end(link, NF_ENOMEM, "out of memory for the positions");
+        else
+            on_hangup(link, (int)n);
         return;
     }
     if (n > 0)

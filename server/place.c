@@ -186,27 +186,35 @@ void nf_place_add_extra(nf_place *place)
 
 /* ---- listening ---- */
 
-static void free_handle(uv_handle_t *handle)
+static void refuse(nf_place *place);
+
+static void on_refused(uv_handle_t *handle)
 {
-    nf_free(handle);
+    nf_place *place = handle->data;
+    bool again = place->refuses_again && !place->done;
+    place->refusing = place->refuses_again = false;
+    if (again)
+        refuse(place);
 }
 
-/* A connection that cannot be served has to be taken all the same, or it would be reported again and again. */
-static void refuse(nf_place *place, uv_stream_t *listener)
+/* A connection that cannot be served has to be taken all the same, even without memory: until it is, no other is
+ * reported. */
+static void refuse(nf_place *place)
 {
-    union uv_any_handle *one = nf_calloc(1, sizeof *one);
-    bool local = place->options->address.local;
+    uv_loop_t *loop = &place->server->loop;
+    place->refuses_again = place->refusing;
+    if (place->refusing)
+        return;
     nf_server_log(place->server, NF_LOG_WARNING, "a client at %s is turned away: more than %d links, or no memory",
                   place->options->address.text, NF_SERVER_LINKS);
-    if (one == NULL)
+    int rc = place->options->address.local ? uv_pipe_init(loop, &place->refused.pipe, 0)
+                                           : uv_tcp_init(loop, &place->refused.tcp);
+    if (rc != 0)
         return;
-    int rc = local ? uv_pipe_init(&place->server->loop, &one->pipe, 0) : uv_tcp_init(&place->server->loop, &one->tcp);
-    if (rc == 0) {
-        uv_accept(listener, &one->stream);
-        uv_close(&one->handle, free_handle);
-    } else {
-        nf_free(one);
-    }
+    place->refusing = true;
+    place->refused.handle.data = place;
+    uv_accept(&place->listener.stream, &place->refused.stream);
+    uv_close(&place->refused.handle, on_refused);
 }
 
 static void on_connection(uv_stream_t *listener, int status)
@@ -219,7 +227,7 @@ static void on_connection(uv_stream_t *listener, int status)
     }
     nf_link *link = nf_server_add_link(place->server, place, false);
     if (link == NULL) {
-        refuse(place, listener);
+        refuse(place);
         return;
     }
     place->nopen++;

@@ -31,6 +31,14 @@ typedef struct nf_place {
         uv_pipe_t pipe;
         uv_tcp_t tcp;
     } listener;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_pipe_t pipe;
+        uv_tcp_t tcp;
+    } refused;          /* takes a connection that cannot be served */
+    bool refusing;      /* it is in use, ... */
+    bool refuses_again; /* ... and wanted once more */
 } nf_place;
 
 /** Opens its first links, or begins to listen. NF_EIO, NF_ENOMEM, NF_ELIMIT. */

@@ -22,12 +22,26 @@ static double seconds(uint64_t ns)
     return 1e-9 * (double)ns;
 }
 
+/* Without memory there is no list, rather than a shorter one. */
+static void insert(json_t **list, size_t at, json_t *value)
+{
+    if (json_array_insert_new(*list, at, value) == 0)
+        return;
+    json_decref(*list);
+    *list = NULL;
+}
+
+static void append(json_t **list, json_t *value)
+{
+    insert(list, json_array_size(*list), value);
+}
+
 static json_t *elements_of(const nf_model *model)
 {
     json_t *list = json_array();
     if (nf_model_nelements(model) < 100) /* all of them are no news */
         for (size_t e = 0; e < nf_model_nelements(model); e++)
-            json_array_append_new(list, json_string(nf_element_symbol(nf_model_element(model, e))));
+            append(&list, json_string(nf_element_symbol(nf_model_element(model, e))));
     return list;
 }
 
@@ -35,9 +49,9 @@ static json_t *paths_of(const nf_service *service)
 {
     json_t *list = json_array();
     if (service->now->source != NULL)
-        json_array_append_new(list, nf_json_text(service->now->source));
+        append(&list, nf_json_text(service->now->source));
     for (size_t i = 0; service->now->source == NULL && i < service->options->npaths; i++)
-        json_array_append_new(list, nf_json_text(service->options->paths[i]));
+        append(&list, nf_json_text(service->options->paths[i]));
     return list;
 }
 
@@ -79,9 +93,11 @@ static json_t *link_of(const nf_link *link, uint64_t now)
                           "computing_s", seconds(m->computing), "energy", real_or_null(link->energy, any), "energy_std",
                           real_or_null(link->energy_std, spread), "extrapolated",
                           any ? json_integer(link->nextrapolated) : json_null());
-    json_object_set_new(o, "natoms",
-                        link->options->natoms > 0 ? json_integer((json_int_t)link->options->natoms) : json_null());
-    return o;
+    json_t *natoms = link->options->natoms > 0 ? json_integer((json_int_t)link->options->natoms) : json_null();
+    if (json_object_set_new(o, "natoms", natoms) == 0)
+        return o;
+    json_decref(o);
+    return NULL;
 }
 
 static json_t *links_of(const nf_server *s)
@@ -90,7 +106,7 @@ static json_t *links_of(const nf_server *s)
     uint64_t now = nf_server_clock();
     for (const nf_link *link = s->links; link != NULL; link = link->next)
         if (link->state != NF_LINK_CLOSED)
-            json_array_insert_new(list, 0, link_of(link, now)); /* the oldest first */
+            insert(&list, 0, link_of(link, now)); /* the oldest first */
     return list;
 }
 
@@ -137,9 +153,9 @@ static json_t *snapshot(void *ctx)
     char cpus[128];
     json_t *models = json_array(), *places = json_array();
     for (size_t i = 0; i < s->options->nservices; i++)
-        json_array_append_new(models, model_of(&s->services[i]));
+        append(&models, model_of(&s->services[i]));
     for (size_t p = 0; p < s->options->nplaces; p++)
-        json_array_append_new(places, place_of(&s->places[p]));
+        append(&places, place_of(&s->places[p]));
     nf_host_cpus(cpus, sizeof cpus);
     return json_pack("{s:s, s:i, s:s, s:s, s:o, s:f, s:i, s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "nearfar", nf_version(),
                      "pid", (int)getpid(), "command", s->options->command, "state", state_of(s), "started",

@@ -12,25 +12,37 @@ enum { ALIGNMENT = 64 };
 
 /* Test hook only: -1 in production, where the one relaxed load is all it costs. */
 static atomic_long fail_after = -1;
-static atomic_int refused;
+static atomic_int refused, only_one;
 
+/* Threads count down together, and none may undo nf_mem_fail_stop. */
 static int refuse(void)
 {
-    long left = atomic_load_explicit(&fail_after, memory_order_relaxed);
-    if (left < 0)
-        return 0;
-    if (left == 0) {
+    long left = atomic_load_explicit(&fail_after, memory_order_relaxed), then;
+    do {
+        if (left < 0)
+            return 0;
+        then = left > 0 || atomic_load(&only_one) ? left - 1 : 0;
+    } while (!atomic_compare_exchange_weak(&fail_after, &left, then));
+    if (left == 0)
         atomic_store(&refused, 1);
-        return 1;
-    }
-    atomic_store(&fail_after, left - 1);
-    return 0;
+    return left == 0;
+}
+
+static void arm(long n, int once)
+{
+    atomic_store(&refused, 0);
+    atomic_store(&only_one, once);
+    atomic_store(&fail_after, n);
 }
 
 void nf_mem_fail_after(long n)
 {
-    atomic_store(&refused, 0);
-    atomic_store(&fail_after, n);
+    arm(n, 0);
+}
+
+void nf_mem_fail_once(long n)
+{
+    arm(n, 1);
 }
 
 int nf_mem_fail_stop(void)

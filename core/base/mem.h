@@ -23,7 +23,9 @@ int nf_grow_to(void *array, size_t *capacity, size_t count, size_t size);
 
 /** Tests: the allocation after `n` successful ones fails, and all that follow; negative: none fails. */
 void nf_mem_fail_after(long n);
-/** Tests: ends that, and says whether an allocation was refused. */
+/** Tests: the allocation after `n` successful ones fails, whatever thread makes it, and no other. */
+void nf_mem_fail_once(long n);
+/** Tests: ends either, and says whether an allocation was refused. */
 int nf_mem_fail_stop(void);
 
 #endif

@@ -342,13 +342,11 @@ static int begin_spec(nf_spec *spec, const nf_elements *elements, const file_uni
     json_t *symbols = json_array();
     for (int e = 0; e < elements->n; e++)
         json_array_append_new(symbols, json_string(nf_element_symbol(elements->number[e])));
-    json_t *members = json_array();
-    if (json_object_set_new(spec->tree, "format", json_string("n2p2")) != 0 ||
-        json_object_set_new(spec->tree, "units", json_string(units->name)) != 0 ||
-        json_object_set_new(spec->tree, "elements", symbols) != 0 ||
-        json_object_set_new(spec->tree, "members", members) != 0)
-        return nf_fail_memory(err, "a model");
-    return 0;
+    int bad = json_object_set_new(spec->tree, "format", json_string("n2p2")) |
+              json_object_set_new(spec->tree, "units", json_string(units->name)) |
+              json_object_set_new(spec->tree, "elements", symbols) |
+              json_object_set_new(spec->tree, "members", json_array()); /* each takes its value, whatever happens */
+    return bad != 0 ? nf_fail_memory(err, "a model") : 0;
 }
 
 static int same_elements(const nf_elements *first, const n2p2_potential *p, const char *folder, nf_error *err)

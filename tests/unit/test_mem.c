@@ -206,11 +206,26 @@ START_TEST(growing)
 }
 END_TEST
 
+START_TEST(only_one_fails)
+{
+    nf_mem_fail_once(2);
+    for (int i = 0; i < 5; i++) {
+        void *p = nf_calloc(1, 1);
+        ck_assert_int_eq(p == NULL, i == 2);
+        nf_free(p);
+    }
+    ck_assert_int_eq(nf_mem_fail_stop(), 1);
+    nf_mem_fail_once(2);
+    ck_assert_int_eq(nf_mem_fail_stop(), 0);
+}
+END_TEST
+
 Suite *suite(void)
 {
     Suite *s = suite_create("memory");
     TCase *t = tcase_create("unit");
     tcase_set_timeout(t, 300);
+    tcase_add_test(t, only_one_fails);
     tcase_add_loop_test(t, loading, 0, 2);
     tcase_add_loop_test(t, evaluating, 1, 3);
     tcase_add_test(t, evaluating_nothing);
