@@ -173,8 +173,12 @@ static void make_job(nf_request *r, size_t j, size_t k)
     r->results[j].forces = r->forces + k * r->natoms;
     if (r->kind == NF_EXTRAS_COMMITTEE)
         want_members(r, j);
-    r->jobs[j] = (nf_job){
-        .calc = r->with->calc, .frame = frame, .result = &r->results[j], .user = r, .judge = r->judge && j == 0};
+    r->jobs[j] = (nf_job){.calc = r->with->calc,
+                          .frame = frame,
+                          .result = &r->results[j],
+                          .user = r,
+                          .abandoned = &r->abandoned,
+                          .judge = r->judge && j == 0};
 }
 
 static nf_extras kind_of(const nf_request *r)
@@ -225,6 +229,11 @@ bool nf_request_evaluate_now(nf_request *r)
     if (r->code == 0)
         r->code = nf_request_encode(r, &r->err);
     return true;
+}
+
+void nf_request_abandon(nf_request *r)
+{
+    __atomic_store_n(&r->abandoned, 1, __ATOMIC_RELAXED);
 }
 
 void nf_request_release(nf_request *r)

@@ -20,6 +20,7 @@ typedef struct nf_request {
     nf_link_options *options; /* as they were when it began */
     nf_generation *with;      /* the model that evaluates it; NULL between requests */
     nf_extras kind;           /* of its extras */
+    int abandoned;            /* its link is closed: the compute side need not go on */
     bool judge;               /* the first structure, by nf_job.judge */
     bool shared;              /* it came through shared memory, and goes back there */
     size_t natoms, nstructures;
@@ -67,6 +68,8 @@ int nf_request_positions(nf_request *r, size_t first, size_t count, const unsign
 int nf_request_complete(nf_request *r, nf_error *err);
 /** Evaluates and encodes a complete request right here if its model needs no neighbours; else false, and nothing is done. */
 bool nf_request_evaluate_now(nf_request *r);
+/** Nobody waits for it any more. */
+void nf_request_abandon(nf_request *r);
 /** Lets go of the model, on the loop thread. */
 void nf_request_release(nf_request *r);
 /** Numbers in the members' forces of its extras. */
