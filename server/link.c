@@ -636,13 +636,20 @@ static void take_direct(nf_link *link, const char *bytes, size_t n)
         act(link, &ev);
 }
 
+static void no_room(nf_link *link)
+{
+    nf_error err;
+    int rc = nf_fail_memory(&err, "the positions");
+    end(link, rc, "%s", err.msg);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     nf_link *link = stream->data;
     if (n < 0) {
         nf_traffic_received(link, NULL, 0);
         if (n == UV_ENOBUFS)
-            end(link, NF_ENOMEM, "out of memory for the positions");
+            no_room(link);
         else
             on_hangup(link, (int)n);
         return;
