@@ -265,7 +265,7 @@ static int read_run(placement *p, int n, char **words, const placement_defaults 
         TRY(add_place(p, words[i], defaults, err));
         p->places[p->nplaces - 1].service = number;
     }
-    if (p->npaths > first && unserved == 0)
+    if (p->npaths > first && (unserved == 0 || p->nservices > 0))
         return nf_fail(err, NF_EINVAL, "no address behind the model '%.100s': a model comes before its address",
                        p->paths[first]);
     return p->npaths > first ? add_service(p, first, name, &number, err) : 0;

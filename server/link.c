@@ -12,7 +12,12 @@
 #include "server/server.h"
 #include "server/traffic.h"
 
-enum { WIDE_BUFFER = 1 << 20, LARGE_STRUCTURE = 256 /* atoms whose copy costs more than one more read */ };
+enum { STATUS_MOST = 100000, INIT_ATOMS_MOST = 2 * NF_LINK_ATOMS_MOST };
+enum {
+    WIDE_BUFFER = 1 << 20,
+    READ_MOST = 1 << 30,
+    TAIL = 64 /* bytes of the next message that are read with the last positions */
+};
 
 static void end(nf_link *link, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static void process(nf_link *link);
@@ -49,6 +54,7 @@ static void close_with(nf_link *link, int code, const char *text)
         send_error(link, text);
     nf_traffic_closed(link->server, link, code, text);
     link->state = NF_LINK_CLOSED;
+    nf_request_abandon(&link->request);
     if (link->open)
         uv_close(&link->socket.handle, on_closed);
     uv_close((uv_handle_t *)&link->retry, on_closed);
@@ -132,15 +138,18 @@ static void sent(nf_link *link)
     nf_meter_answered(&link->meter, nf_server_clock(), link->request.nstructures);
     for (; link->ready_owed > 0 && link->state != NF_LINK_CLOSED; link->ready_owed--)
         send_word(link, IPI_READY);
-    if (link->finishing)
+    link->init_atoms = 0;
+    if (link->finishing || link->exited)
         nf_link_close(link);
+    else if (link->asked_twice)
+        end(link, NF_EFORMAT, "the driver sent GETFORCE before any positions");
 }
 
-/* Who has said EXIT may be gone before his last answer. */
+/* Who has said EXIT, or was asked to stop as we were, may be gone before his last answer. */
 static void not_sent(nf_link *link, int status)
 {
     link->writing = false;
-    if (link->finishing)
+    if (link->finishing || link->exited)
         end(link, 0, NULL);
     else
         end(link, NF_EIO, "cannot send the forces: %s", uv_strerror(status));
@@ -173,7 +182,7 @@ static void send_forces(nf_link *link)
     link->state = NF_LINK_READY;
     nf_traffic_sent(link, buf.base, buf.len);
     int n = uv_try_write(&link->socket.stream, &buf, 1);
-    if (n == (int)buf.len) {
+    if (n >= 0 && (size_t)n == buf.len) {
         sent(link);
         return;
     }
@@ -233,11 +242,18 @@ static void say_needinit(nf_link *link, const ipi_event *ev)
     send_word(link, IPI_NEEDINIT);
 }
 
+/* Nobody needs to ask so often while one answer is made. */
+static void count_owed(nf_link *link, int *owed)
+{
+    if (++*owed > STATUS_MOST)
+        end(link, NF_EFORMAT, "the driver sent STATUS %d times without waiting for an answer", *owed);
+}
+
 static void say_ready(nf_link *link, const ipi_event *ev)
 {
     (void)ev;
     if (link->writing)
-        link->ready_owed++;
+        count_owed(link, &link->ready_owed);
     else
         send_word(link, IPI_READY);
 }
@@ -251,10 +267,7 @@ static void say_havedata(nf_link *link, const ipi_event *ev)
 static void hold_status(nf_link *link, const ipi_event *ev)
 {
     (void)ev;
-    if (link->force_wanted)
-        link->ready_owed++;
-    else
-        link->status_held++;
+    count_owed(link, link->force_wanted ? &link->ready_owed : &link->status_held);
 }
 
 static void on_unknown_key(void *ctx, const char *key, const char *meant)
@@ -323,6 +336,12 @@ static void take_init(nf_link *link, const ipi_event *ev)
         end(link, rc, "%s", err.msg);
         return;
     }
+    if (options->own != NULL && (link->init_atoms += options->natoms) > INIT_ATOMS_MOST) {
+        nf_link_options_free(options);
+        end(link, NF_ELIMIT, "the driver's INIT texts name more than %d atoms before it asks for anything",
+            INIT_ATOMS_MOST);
+        return;
+    }
     take_options(link, options);
     link->ipi = ev->init.ntext > 0 && ev->init.text[0] != '\0' && ev->init.text[0] != '{'; /* ASE sends one NUL */
     if (have_species(link) && link->state == NF_LINK_WANT_INIT)
@@ -358,7 +377,9 @@ static bool have_number(nf_link *link, size_t natoms)
     nf_link_options *any;
     if (link->options->natoms != 0)
         return true;
-    int rc = nf_link_options_any(&any, link->options, natoms, &err);
+    int rc = natoms > NF_LINK_ATOMS_MOST
+                 ? nf_fail(&err, NF_ELIMIT, "more than %d atoms, which only --species gives", NF_LINK_ATOMS_MOST)
+                 : nf_link_options_any(&any, link->options, natoms, &err);
     if (rc != 0) {
         end(link, rc, "%s", err.msg);
         return false;
@@ -368,14 +389,23 @@ static bool have_number(nf_link *link, size_t natoms)
     return true;
 }
 
+/* Where the number of atoms comes from that a structure must have. */
+static const char *who_says(const nf_link_options *o)
+{
+    return o->any ? "the first structure had" : o->own != NULL ? "species in its INIT has" : "--species has";
+}
+
 static void take_posdata(nf_link *link, const ipi_event *ev)
 {
+    if (link->finishing) {
+        end(link, 0, NULL);
+        return;
+    }
     if (!have_species(link) || !have_number(link, ev->posdata.natoms))
         return;
     const nf_link_options *o = link->options;
     if (ev->posdata.natoms != o->natoms) {
-        end(link, NF_EINVAL, "the driver sends %u atoms, %s %zu", ev->posdata.natoms,
-            o->own != NULL ? "species in its INIT has" : "--species has", o->natoms);
+        end(link, NF_EINVAL, "the driver sends %u atoms, %s %zu", ev->posdata.natoms, who_says(o), o->natoms);
         return;
     }
     if (link->state == NF_LINK_BUSY || link->writing) {
@@ -455,6 +485,7 @@ static void queue_job(nf_link *link, const ipi_event *ev)
 static void reply_when_done(nf_link *link, const ipi_event *ev)
 {
     (void)ev;
+    link->asked_twice = link->force_wanted;
     link->force_wanted = true;
 }
 
@@ -478,7 +509,7 @@ static void leave(nf_link *link, const ipi_event *ev)
         end(link, 0, NULL);
         return;
     }
-    link->finishing = true;
+    link->exited = true;
     uv_read_stop(&link->socket.stream);
 }
 
@@ -530,7 +561,7 @@ static void process(nf_link *link)
         begin_structures(link, link->next_structures);
         uv_read_start(&link->socket.stream, allocate, on_read);
     }
-    while (!link->paused && !link->finishing && link->state != NF_LINK_CLOSED) {
+    while (!link->paused && !link->exited && link->state != NF_LINK_CLOSED) {
         size_t used = 0;
         int rc = ipi_feed(&link->decoder, link->buffer + link->begin, link->end - link->begin, &used, &ev);
         link->begin += used;
@@ -544,16 +575,6 @@ static void process(nf_link *link)
 
 /* ---- reading ---- */
 
-/* Bytes to read next. Where large structures come, what stands before their positions is read alone: positions then go to
- * their place at once. */
-static unsigned front(const nf_link *link)
-{
-    const nf_request *r = &link->request;
-    size_t before = IPI_HEADER + sizeof(int32_t) + 18 * sizeof(double) * r->nstructures;
-    bool large = r->natoms * r->nstructures > LARGE_STRUCTURE && before < NF_LINK_BUFFER;
-    return large && ipi_dec_idle(&link->decoder) ? (unsigned)before : NF_LINK_BUFFER;
-}
-
 /* Whatever was read has been decoded, or reading is stopped: the buffer is empty here. */
 static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
@@ -563,12 +584,16 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     link->begin = link->end = 0;
     size_t offset, direct = ipi_dec_direct(&link->decoder, &offset);
     if (link->state == NF_LINK_FILLING && direct > 0) {
-        size_t room = direct < offset + NF_LINK_BUFFER ? direct : offset + NF_LINK_BUFFER; /* twice what came */
+        size_t most = offset + NF_LINK_BUFFER, have = link->request.cap_pos * sizeof *link->request.pos;
+        if (most < have)
+            most = have; /* twice what came, or what is there from the step before */
+        size_t room = direct <= most ? direct + TAIL : most;
+        room = room < READ_MOST ? room : READ_MOST;
         char *array = (char *)nf_request_room(&link->request, offset + room, NULL);
         *buf = array == NULL ? uv_buf_init(NULL, 0) : uv_buf_init(array + offset, (unsigned)room);
         return;
     }
-    *buf = uv_buf_init((char *)link->buffer, front(link));
+    *buf = uv_buf_init((char *)link->buffer, NF_LINK_BUFFER);
 }
 
 /* ASE's five sends a step wait for an acknowledgement each unless it comes at once. Where a message comes in one piece it
@@ -587,6 +612,10 @@ static void acknowledge_at_once(nf_link *link)
 
 static void on_hangup(nf_link *link, int status)
 {
+    if (link->finishing) {
+        end(link, 0, NULL);
+        return;
+    }
     bool between = (link->state == NF_LINK_WANT_INIT || link->state == NF_LINK_READY) && ipi_dec_idle(&link->decoder);
     if (between && !link->writing && (status == UV_EOF || status == UV_ECONNRESET))
         end(link, 0, NULL);
@@ -600,6 +629,18 @@ static void no_room(nf_link *link)
     nf_error err;
     int rc = nf_fail_memory(&err, "the positions");
     end(link, rc, "%s", err.msg);
+}
+
+/* Positions are where they belong; what came behind them is decoded as ever. */
+static void take_direct(nf_link *link, const char *bytes, size_t n)
+{
+    ipi_event ev;
+    size_t offset, direct = ipi_dec_direct(&link->decoder, &offset);
+    size_t nbytes = n < direct ? n : direct;
+    memcpy(link->buffer, bytes + nbytes, n - nbytes);
+    link->end = n - nbytes;
+    if (ipi_dec_took(&link->decoder, link->request.pos, nbytes, &ev) > 0)
+        act(link, &ev);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -616,14 +657,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (n > 0)
         nf_traffic_received(link, buf->base, (size_t)n);
     link->heard = link->heard || n > 0;
-    if (n > 0 && buf->base != (char *)link->buffer) {
-        ipi_event ev;
-        int rc = ipi_dec_took(&link->decoder, link->request.pos, (size_t)n, &ev);
-        if (rc > 0)
-            act(link, &ev);
-    } else {
+    if (n > 0 && buf->base != (char *)link->buffer)
+        take_direct(link, buf->base, (size_t)n);
+    else
         link->end += (size_t)n;
-    }
     process(link);
     if (link->state != NF_LINK_CLOSED && !ipi_dec_idle(&link->decoder))
         acknowledge_at_once(link);
@@ -645,6 +682,7 @@ void nf_link_opened(nf_link *link)
     if (link->place->options->address.shared)
         ipi_dec_set_shared(&link->decoder);
     link->state = NF_LINK_WANT_INIT;
+    link->opened = true;
     nf_traffic_link(link);
     widen(link);
     int rc = uv_read_start(&link->socket.stream, allocate, on_read);

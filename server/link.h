@@ -44,18 +44,22 @@ typedef struct nf_link {
     bool extra;           /* opened in the hope that the driver takes it: its failure is none */
     bool accepted;        /* the peer has called us */
     nf_link_state state;
-    int nhandles;             /* of libuv, that are not closed yet */
-    bool open;                /* the socket's handle is initialised and not closing */
-    bool away;                /* the request is with the compute side */
-    bool heard;               /* the driver has sent something */
-    bool ipi;                 /* it sent an INIT as i-PI does: it takes more links */
-    bool used;                /* it has sent a structure */
-    bool judged;              /* a structure with these species has been */
-    bool errors;              /* the peer wants to be told why its link is closed */
-    bool finishing;           /* closes once the answer that is owed has left */
+    int nhandles;     /* of libuv, that are not closed yet */
+    bool open;        /* the socket's handle is initialised and not closing */
+    bool away;        /* the request is with the compute side */
+    bool heard;       /* the driver has sent something */
+    bool ipi;         /* it sent an INIT as i-PI does: it takes more links */
+    bool used;        /* it has sent a structure */
+    bool judged;      /* a structure with these species has been */
+    bool errors;      /* the peer wants to be told why its link is closed */
+    bool opened;      /* there was a connection */
+    bool finishing;   /* we are leaving: closes once the answer that is owed has left */
+    bool exited;      /* the driver has said EXIT behind GETFORCE: nothing more comes, and its forces are owed */
+    bool asked_twice; /* GETFORCE came twice for one structure: an error, once the first is answered */
     nf_link_options *options; /* of what comes next */
     nf_replicas replicas;
     bool force_wanted, writing, paused;
+    size_t init_atoms;        /* named by INIT since the last answer */
     int status_held;          /* STATUS that wait for the result */
     int ready_owed;           /* STATUS that came after GETFORCE: answered behind the forces */
     uint32_t next_structures; /* of the POSDATA that waits while paused */

@@ -310,6 +310,7 @@ static nf_link_options *copy_of(const nf_link_options *o)
     *copy = *o;
     copy->owners = 1;
     copy->own = NULL;
+    copy->any = false;
     return copy;
 }
 
@@ -335,6 +336,7 @@ int nf_link_options_any(nf_link_options **out, const nf_link_options *options, s
         species[i] = 1;
     o->natoms = natoms;
     o->species = o->own = species;
+    o->any = true;
     *out = o;
     return 0;
 }

@@ -26,6 +26,7 @@ typedef struct nf_link_options {
     size_t natoms;      /* 0: not known */
     const int *species; /* [natoms] atomic numbers: the command line's, or own */
     int *own;
+    bool any; /* own is made up: any element will do */
     bool pbc[3];
     double charge;      /* of the whole system, elementary charges */
     int batch;          /* structures in each POSDATA */

@@ -101,21 +101,25 @@ static void call_again(nf_place *place, const nf_link *link)
         place->full = false;
         place->useful = 0;
     }
-    if (call(place, false, place->backoff_ms) != 0)
-        nf_server_log(place->server, NF_LOG_WARNING, "no memory to call the driver at %s again",
-                      place->options->address.text);
+    if (call(place, false, place->backoff_ms) == 0)
+        return;
+    place->done = place->nopen == 0;
+    nf_server_log(place->server, NF_LOG_WARNING, "no memory to call the driver at %s again",
+                  place->options->address.text);
 }
 
-void nf_place_lost(nf_place *place, const nf_link *link, int code)
+void nf_place_lost(nf_place *place, const nf_link *link)
 {
     nf_server *s = place->server;
-    bool again = s->options->reconnect && !s->leaving && !place->done && !link->extra;
-    place->nopen--;
-    if (link->accepted)
+    bool again = s->options->reconnect && !s->leaving && !place->done && !link->extra && link->opened;
+    if (link->accepted) {
+        place->nopen--;
         return;
+    }
     place->full = true;
-    close_unheard(place);
-    if (again && !(code != 0 && !place->reached && s->options->wait >= 0))
+    close_unheard(place); /* while this one counts: theirs is not the end of the place */
+    place->nopen--;
+    if (again)
         call_again(place, link);
     else if (place->nopen == 0 && !place->done) {
         place->done = true;
@@ -166,7 +170,7 @@ void nf_place_watch(nf_place *place, nf_link *link)
 static bool wants_more(const nf_place *place)
 {
     int busy = 0;
-    if (place->full || place->options->links != 0)
+    if (place->full || place->done || place->options->links != 0)
         return false;
     for (const nf_link *link = place->server->links; link != NULL; link = link->next) {
         if (link->place != place || link->state == NF_LINK_CLOSED)
@@ -241,7 +245,7 @@ static int clear_socket(const nf_address *address, nf_error *err)
     struct stat is;
     if (lstat(address->path, &is) != 0 || !S_ISSOCK(is.st_mode))
         return 0;
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return nf_fail(err, NF_EIO, "cannot make a socket: %s", strerror(errno));
     memcpy(to.sun_path, address->path, sizeof address->path);
@@ -287,6 +291,8 @@ static int listen_at(nf_place *place, nf_error *err)
 {
     const nf_address *address = &place->options->address;
     uv_loop_t *loop = &place->server->loop;
+    if (address->shared)
+        return nf_fail(err, NF_EINVAL, "%s: clients connect to unix:NAME, unix:/path or tcp:HOST:PORT", address->text);
     int rc = address->local ? uv_pipe_init(loop, &place->listener.pipe, 0) : uv_tcp_init(loop, &place->listener.tcp);
     if (rc == 0) {
         place->listener.handle.data = place;

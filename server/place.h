@@ -49,8 +49,8 @@ void nf_place_stop(nf_place *place);
 void nf_place_waits(nf_place *place);
 /** A driver took a link. */
 void nf_place_reached(nf_place *place);
-/** A link of the place was closed, with a code that is not 0 after a failure: calls the driver again, or is done. */
-void nf_place_lost(nf_place *place, const nf_link *link, int code);
+/** A link of the place was closed: calls the driver again, or is done. */
+void nf_place_lost(nf_place *place, const nf_link *link);
 /** A structure has come: what does it say about the number of links that are of use? */
 void nf_place_watch(nf_place *place, nf_link *link);
 /** Opens one more link if all are busy and there are replicas for one more. */

@@ -297,7 +297,11 @@ static bool closes_differently(const player *l)
         return false;
     if (closes_by_itself(l))
         return l->code != l->code_now || strcmp(l->text, l->text_now) != 0;
-    return l->driver_left ? l->code != l->code_now : !l->hung_up && l->code_now != 0;
+    if (l->driver_left) { /* whether it was owed an answer then is a matter of time */
+        bool then = l->code == 0 || l->code == NF_EIO, now = l->code_now == 0 || l->code_now == NF_EIO;
+        return then != now || (!then && l->code != l->code_now);
+    }
+    return !l->hung_up && l->code_now != 0;
 }
 
 static void compare_ends(player *l)

@@ -233,7 +233,8 @@ static bool complete(const nf_replies *r, const unsigned char *bytes, size_t n, 
     size_t wanted = nf_replies_wanted(r), have = unit_of_part(r) - wanted;
     memset(unit, 0, IPI_HEADER + 1);
     memcpy(unit, r->unit, have);
-    memcpy(unit + have, bytes, n < wanted ? n : wanted);
+    if (n > 0)
+        memcpy(unit + have, bytes, n < wanted ? n : wanted);
     return n >= wanted;
 }
 

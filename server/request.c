@@ -109,6 +109,7 @@ void nf_request_begin(nf_request *r, nf_link_options *options, size_t nstructure
         r->kern = nf_kern_select();
     r->ndone = 0;
     r->code = 0;
+    r->farthest = 0;
 }
 
 int nf_request_cell(nf_request *r, size_t k, const double h[9], nf_error *err)
@@ -137,10 +138,10 @@ int nf_request_positions(nf_request *r, size_t first, size_t count, const unsign
     double *pos = nf_request_room(r, (first + count) * sizeof *pos, err);
     if (pos == NULL)
         return NF_ENOMEM;
-    double *to = pos + first;
-    if (payload != NULL)
-        memcpy(to, payload, count * sizeof *to);
-    r->kern->scale(count, NF_BOHR, to);
+    const void *from = payload != NULL ? payload : (const void *)(pos + first);
+    double farthest = r->kern->take(count, NF_BOHR, from, pos + first);
+    if (farthest > r->farthest)
+        r->farthest = farthest;
     return 0;
 }
 
@@ -172,8 +173,12 @@ static void make_job(nf_request *r, size_t j, size_t k)
     r->results[j].forces = r->forces + k * r->natoms;
     if (r->kind == NF_EXTRAS_COMMITTEE)
         want_members(r, j);
-    r->jobs[j] = (nf_job){
-        .calc = r->with->calc, .frame = frame, .result = &r->results[j], .user = r, .judge = r->judge && j == 0};
+    r->jobs[j] = (nf_job){.calc = r->with->calc,
+                          .frame = frame,
+                          .result = &r->results[j],
+                          .user = r,
+                          .abandoned = &r->abandoned,
+                          .judge = r->judge && j == 0};
 }
 
 static nf_extras kind_of(const nf_request *r)
@@ -197,18 +202,38 @@ int nf_request_complete(nf_request *r, nf_error *err)
     return 0;
 }
 
+/* Forces that are zero stay so where they are: are these the ones of the request before? */
+static bool spare_zeros(nf_request *r)
+{
+    size_t n = 3 * r->natoms * r->nstructures;
+    bool same = r->zeros == r->forces && r->nzeros == n && r->njobs == r->nstructures;
+    r->zeros = r->njobs == r->nstructures ? r->forces : NULL;
+    r->nzeros = n;
+    return same;
+}
+
 bool nf_request_evaluate_now(nf_request *r)
 {
-    if (!nf_job_is_immediate(&r->jobs[0]))
+    if (!nf_job_is_immediate(&r->jobs[0])) {
+        r->zeros = NULL;
         return false;
+    }
+    bool same = spare_zeros(r);
     for (size_t j = 0; j < r->njobs && r->code == 0; j++) {
-        nf_job_evaluate_now(&r->jobs[j]);
+        if (same)
+            r->results[j].forces = NULL;
+        nf_job_evaluate_now(&r->jobs[j], r->farthest);
         r->code = r->jobs[j].code;
         r->err = r->jobs[j].err;
     }
     if (r->code == 0)
         r->code = nf_request_encode(r, &r->err);
     return true;
+}
+
+void nf_request_abandon(nf_request *r)
+{
+    __atomic_store_n(&r->abandoned, 1, __ATOMIC_RELAXED);
 }
 
 void nf_request_release(nf_request *r)

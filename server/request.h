@@ -20,10 +20,12 @@ typedef struct nf_request {
     nf_link_options *options; /* as they were when it began */
     nf_generation *with;      /* the model that evaluates it; NULL between requests */
     nf_extras kind;           /* of its extras */
+    int abandoned;            /* its link is closed: the compute side need not go on */
     bool judge;               /* the first structure, by nf_job.judge */
     bool shared;              /* it came through shared memory, and goes back there */
     size_t natoms, nstructures;
     double *pos;      /* [nstructures][natoms][3] Angstrom */
+    double farthest;  /* no coordinate is beyond it */
     nf_frame *frames; /* [nstructures] */
     size_t njobs;     /* structures that differ: i-PI fills a batch up with copies of its last one */
     size_t *job_of;   /* [nstructures] the job that evaluates it */
@@ -42,6 +44,8 @@ typedef struct nf_request {
     size_t *extras_begin;    /* [njobs + 1] ... from here on */
     ipi_reply *wire;         /* [nstructures] */
     double (*shared_forces)[3];
+    const void *zeros; /* forces that are known to be nzeros zeros */
+    size_t nzeros;
     double *shared_small; /* shared: [nstructures] energies, [nstructures][9] virials; while it comes, cells */
     size_t cap_shared_small, cap_shared_forces, cap_pos, cap_member_energy, cap_member_forces, cap_member_virial,
         cap_frames, cap_results, cap_jobs, cap_job_of, cap_reply, cap_extras_begin, cap_wire;
@@ -64,6 +68,8 @@ int nf_request_positions(nf_request *r, size_t first, size_t count, const unsign
 int nf_request_complete(nf_request *r, nf_error *err);
 /** Evaluates and encodes a complete request right here if its model needs no neighbours; else false, and nothing is done. */
 bool nf_request_evaluate_now(nf_request *r);
+/** Nobody waits for it any more. */
+void nf_request_abandon(nf_request *r);
 /** Lets go of the model, on the loop thread. */
 void nf_request_release(nf_request *r);
 /** Numbers in the members' forces of its extras. */

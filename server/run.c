@@ -77,7 +77,7 @@ void nf_server_ready(nf_server *s, nf_link *link)
 
 nf_link *nf_server_add_link(nf_server *s, nf_place *place, bool extra)
 {
-    nf_link *link = s->nopen < NF_SERVER_LINKS ? nf_calloc(1, sizeof *link) : NULL;
+    nf_link *link = s->nlive < NF_SERVER_LINKS ? nf_calloc(1, sizeof *link) : NULL;
     if (link == NULL)
         return NULL;
     link->server = s;
@@ -92,6 +92,7 @@ nf_link *nf_server_add_link(nf_server *s, nf_place *place, bool extra)
     link->nhandles = 1;
     link->next = s->links;
     s->links = link;
+    s->nlive++;
     s->nopen++;
     return link;
 }
@@ -111,6 +112,7 @@ void nf_server_settle(nf_server *s, nf_link *link)
     while (*at != link)
         at = &(*at)->next;
     *at = link->next;
+    s->nlive--;
     remember(s, &link->meter);
     nf_link_free(link);
 }
@@ -118,7 +120,7 @@ void nf_server_settle(nf_server *s, nf_link *link)
 /* The first failure that nothing makes good is what nf_run returns, and its caller says it. */
 static void note_failure(nf_server *s, const nf_link *link, int code, const char *text)
 {
-    bool made_good = s->options->listen || s->playing || (s->options->reconnect && link->place->reached);
+    bool made_good = s->options->listen || s->playing || (s->options->reconnect && link->opened);
     bool first = s->code == 0 && !made_good;
     s->nfailures++;
     if (first)
@@ -138,7 +140,7 @@ void nf_server_closed(nf_server *s, nf_link *link, int code, const char *text)
         note_failure(s, link, code, text);
     else if (link->heard && !link->extra && !s->leaving)
         nf_server_log(s, NF_LOG_INFO, "link %d: the %s is done", link->number, link->accepted ? "client" : "driver");
-    nf_place_lost(link->place, link, code);
+    nf_place_lost(link->place, link);
     nf_server_end_if_idle(s);
 }
 
@@ -321,8 +323,11 @@ static int open_services(nf_server *s, nf_error *err)
     s->calc_options.skin = o->skin;
     s->calc_options.log = o->log;
     s->calc_options.log_ctx = o->log_ctx;
-    for (size_t i = 0; i < o->nservices; i++)
+    for (size_t i = 0; i < o->nservices; i++) {
         TRY(nf_service_open(&s->services[i], &o->services[i], &s->calc_options, err));
+        s->services[i].elements_in_use = nf_status_elements;
+        s->services[i].ctx = s;
+    }
     return 0;
 }
 

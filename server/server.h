@@ -32,6 +32,7 @@ typedef struct nf_server {
     nf_request *ready; /* in this turn of the loop */
     nf_link *links;    /* that are not freed */
     int nlinks, nopen; /* since the start, and now */
+    int nlive;         /* that are not freed: closed ones may have structures under way */
     int nfailures;
     uint64_t nsteps, nstructures; /* of links that are gone; structures are those that were evaluated */
     uint64_t waiting, computing;  /* ns, the same */

@@ -2,6 +2,7 @@
 #include "server/service.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -94,13 +95,18 @@ int nf_service_check_species(const nf_model *model, size_t natoms, const int *sp
 
 /* ---- reload ---- */
 
+/* Owned by the loop while it waits, by the thread while it loads: whoever comes last frees it. The thread is never waited
+ * for, since a file may take for ever. */
 typedef struct nf_reload {
-    uv_work_t work;
-    nf_service *service; /* NULL: forgotten */
-    nf_service_options options;
-    const nf_calc_opts *calc_options;
-    char *path;
-    const char *one[1]; /* the path as a list */
+    uv_async_t loaded; /* the thread is done */
+    pthread_mutex_t lock;
+    bool forgotten, finished; /* guarded by lock: by the loop, and by the thread */
+    nf_service *service;
+    nf_units units;
+    nf_calc_opts calc_options;
+    char **paths; /* [npaths] own */
+    size_t npaths;
+    bool given; /* the path was named by who asked for the reload */
     nf_trial trial;
     void (*done)(void *ctx, int code, const char *text);
     void *ctx;
@@ -116,16 +122,19 @@ static void free_reload(reload *r)
     free_generation(r->fresh);
     nf_free(r->trial.pos);
     nf_free(r->trial.species);
-    nf_free(r->path);
+    for (size_t i = 0; r->paths != NULL && i < r->npaths; i++)
+        nf_free(r->paths[i]);
+    nf_free(r->paths);
+    pthread_mutex_destroy(&r->lock);
     nf_free(r);
 }
 
-static int check_elements(const nf_model *model, const nf_trial *trial, nf_error *err)
+static int check_elements(const nf_model *model, const bool element[128], nf_error *err)
 {
     bool known[128];
     list_elements(model, known);
     for (int z = 1; z < 119; z++)
-        if (trial->element[z] && !known[z])
+        if (element[z] && !known[z])
             return nf_fail(err, NF_EINVAL, "it does not know %s, which is being served", nf_element_symbol(z));
     return 0;
 }
@@ -166,22 +175,40 @@ static int load(reload *r, nf_error *err)
 {
     nf_model *model;
     nf_model_opts opts = NF_MODEL_OPTS_INIT;
-    opts.units = r->options.units;
-    TRY(nf_model_load(&model, r->options.npaths, r->options.paths, &opts, err));
-    int rc = check_elements(model, &r->trial, err);
+    opts.units = r->units;
+    TRY(nf_model_load(&model, r->npaths, (const char *const *)r->paths, &opts, err));
+    int rc = check_elements(model, r->trial.element, err);
     if (rc == 0)
-        rc = make_generation(&r->fresh, model, r->calc_options, err);
+        rc = make_generation(&r->fresh, model, &r->calc_options, err);
     if (rc == 0)
         rc = try_structure(r, r->fresh->calc, err);
     nf_model_free(model);
     return rc;
 }
 
-/* On a thread of libuv. */
-static void on_work(uv_work_t *work)
+/* On a thread of its own. */
+static void *work(void *arg)
 {
-    reload *r = work->data;
-    r->code = load(r, &r->err);
+    reload *r = arg;
+    int code = load(r, &r->err);
+    pthread_mutex_lock(&r->lock);
+    r->code = code;
+    r->finished = true;
+    bool forgotten = r->forgotten;
+    if (!forgotten)
+        uv_async_send(&r->loaded); /* with the lock held: once it is forgotten the loop may be gone */
+    pthread_mutex_unlock(&r->lock);
+    if (forgotten)
+        free_reload(r);
+    return NULL;
+}
+
+/* Links may have come since that use other elements. */
+static int check_once_more(const nf_service *s, reload *r)
+{
+    bool element[128] = {0};
+    s->elements_in_use(s, element);
+    return check_elements(r->fresh->model, element, &r->err);
 }
 
 static void swap_in(nf_service *s, reload *r)
@@ -189,8 +216,10 @@ static void swap_in(nf_service *s, reload *r)
     char text[200];
     nf_generation *before = s->now;
     r->fresh->number = before->number + 1;
-    r->fresh->source = r->path;
-    r->path = NULL;
+    if (r->given) {
+        r->fresh->source = r->paths[0];
+        r->paths[0] = NULL;
+    }
     s->now = r->fresh;
     r->fresh = NULL;
     nf_service_release(s, before);
@@ -201,40 +230,72 @@ static void swap_in(nf_service *s, reload *r)
     r->done(r->ctx, 0, text);
 }
 
-static void after_work(uv_work_t *work, int status)
+/* The handle is closed: the thread may still load. */
+static void on_let_go(uv_handle_t *handle)
 {
-    reload *r = work->data;
-    nf_service *s = r->service;
-    if (s != NULL) {
-        s->under = NULL;
-        if (status < 0)
-            r->done(r->ctx, NF_EIO, uv_strerror(status));
-        else if (r->code != 0)
-            r->done(r->ctx, r->code, r->err.msg);
-        else
-            swap_in(s, r);
-    }
-    free_reload(r);
+    reload *r = handle->data;
+    pthread_mutex_lock(&r->lock);
+    bool finished = r->finished;
+    r->forgotten = true;
+    pthread_mutex_unlock(&r->lock);
+    if (finished)
+        free_reload(r);
 }
 
-static int begin_reload(reload *r, const char *path)
+static void on_loaded(uv_async_t *loaded)
 {
-    const nf_service *s = r->service;
-    r->options = *s->options;
-    r->calc_options = s->calc_options;
-    if (path == NULL)
-        path = s->now->source;
-    if (path == NULL)
-        return 0;
-    size_t n = strlen(path) + 1;
-    r->path = nf_calloc(n, 1);
-    if (r->path == NULL)
+    reload *r = loaded->data;
+    nf_service *s = r->service;
+    s->under = NULL;
+    if (r->code == 0)
+        r->code = check_once_more(s, r);
+    if (r->code == 0)
+        swap_in(s, r);
+    else
+        r->done(r->ctx, r->code, r->err.msg);
+    uv_close((uv_handle_t *)loaded, on_let_go);
+}
+
+static char *copy_text(const char *text)
+{
+    size_t n = strlen(text) + 1;
+    char *copy = nf_calloc(n, 1);
+    if (copy != NULL)
+        memcpy(copy, text, n);
+    return copy;
+}
+
+/* The path that is given, or the one of the last reload, or those of the command line. */
+static int copy_paths(reload *r, const nf_service *s, const char *path)
+{
+    const char *one[1] = {path != NULL ? path : s->now->source};
+    const char *const *paths = one[0] != NULL ? one : s->options->paths;
+    r->npaths = one[0] != NULL ? 1 : s->options->npaths;
+    r->given = one[0] != NULL;
+    r->paths = nf_calloc(r->npaths, sizeof *r->paths);
+    for (size_t i = 0; r->paths != NULL && i < r->npaths; i++)
+        if ((r->paths[i] = copy_text(paths[i])) == NULL)
+            return NF_ENOMEM;
+    return r->paths != NULL ? 0 : NF_ENOMEM;
+}
+
+/* The thread has not begun: a code is returned and nothing is left behind, or it has. */
+static int start_thread(reload *r, uv_loop_t *loop)
+{
+    pthread_attr_t detached;
+    pthread_t thread;
+    if (uv_async_init(loop, &r->loaded, on_loaded) != 0)
         return NF_ENOMEM;
-    memcpy(r->path, path, n);
-    r->one[0] = r->path;
-    r->options.npaths = 1;
-    r->options.paths = r->one;
-    return 0;
+    r->loaded.data = r;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    int rc = pthread_create(&thread, &detached, work, r);
+    pthread_attr_destroy(&detached);
+    if (rc == 0)
+        return 0;
+    r->finished = true;
+    uv_close((uv_handle_t *)&r->loaded, on_let_go);
+    return NF_EIO;
 }
 
 void nf_service_reload(nf_service *s, uv_loop_t *loop, const char *path, nf_trial *trial,
@@ -247,18 +308,24 @@ void nf_service_reload(nf_service *s, uv_loop_t *loop, const char *path, nf_tria
         done(ctx, NF_EINVAL, s->under != NULL ? "a reload of this model is under way: try again" : "out of memory");
         return;
     }
+    pthread_mutex_init(&r->lock, NULL);
     r->service = s;
+    r->units = s->options->units;
+    r->calc_options = *s->calc_options;
     r->trial = *trial;
     r->done = done;
     r->ctx = ctx;
-    r->work.data = r;
-    int rc = begin_reload(r, path);
-    if (rc == 0 && uv_queue_work(loop, &r->work, on_work, after_work) == 0) {
+    int rc = copy_paths(r, s, path);
+    if (rc != 0) {
+        free_reload(r);
+    } else {
         s->under = r;
-        return;
+        rc = start_thread(r, loop);
     }
-    done(ctx, NF_ENOMEM, "out of memory");
-    free_reload(r);
+    if (rc == 0)
+        return;
+    s->under = NULL;
+    done(ctx, rc, "out of memory, or of threads");
 }
 
 void nf_service_forget_reload(nf_service *s)
@@ -267,6 +334,6 @@ void nf_service_forget_reload(nf_service *s)
     if (r == NULL)
         return;
     s->under = NULL;
-    r->service = NULL;
+    uv_close((uv_handle_t *)&r->loaded, on_let_go);
     r->done(r->ctx, NF_EINVAL, "the server is leaving");
 }

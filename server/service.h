@@ -31,9 +31,12 @@ typedef struct nf_generation {
     char *source; /* the path it was loaded from by a reload; NULL: those of the options */
 } nf_generation;
 
-typedef struct {
+typedef struct nf_service {
     const nf_service_options *options;
     const nf_calc_opts *calc_options;
+    /** Marks the atomic numbers that links use with this model. */
+    void (*elements_in_use)(const struct nf_service *service, bool element[128]);
+    void *ctx; /* of elements_in_use */
     nf_generation *now;
     long nbuilds;            /* neighbour lists of generations that are gone */
     struct nf_reload *under; /* a load is under way */
@@ -66,7 +69,7 @@ typedef struct {
     bool pbc[3];
 } nf_trial;
 
-/** Loads `path` (NULL: the files of the options) on a thread of its own, and swaps it in if it does for the trial, which
+/** Loads `path` (NULL: the files it came from) on a thread of its own, and swaps it in if it does for the trial, which
  *  the call takes over. done is called once, on the loop thread: code 0 and what serves now, or the reason why nothing
  *  has changed. One reload at a time. */
 void nf_service_reload(nf_service *service, uv_loop_t *loop, const char *path, nf_trial *trial,

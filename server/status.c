@@ -177,11 +177,21 @@ static nf_service *find_service(nf_server *s, const char *name)
     return NULL;
 }
 
-static void note_elements(nf_trial *trial, const nf_link_options *o, const nf_service *service)
+static void note_elements(bool element[128], const nf_link_options *o, const nf_service *service)
 {
     if (o->service == service && !nf_service_any_species(service))
         for (size_t i = 0; i < o->natoms; i++)
-            trial->element[o->species[i]] = true;
+            element[o->species[i]] = true;
+}
+
+void nf_status_elements(const nf_service *service, bool element[128])
+{
+    const nf_server *s = service->ctx;
+    for (size_t p = 0; p < s->options->nplaces; p++)
+        note_elements(element, s->places[p].defaults, service);
+    for (const nf_link *link = s->links; link != NULL; link = link->next)
+        if (link->state != NF_LINK_CLOSED)
+            note_elements(element, link->options, service);
 }
 
 /* Without memory there is no structure to try. */
@@ -210,15 +220,10 @@ static bool is_still(const nf_link *link, const nf_service *service)
 static nf_trial gather_trial(const nf_server *s, const nf_service *service)
 {
     nf_trial trial = {0};
-    for (size_t p = 0; p < s->options->nplaces; p++)
-        note_elements(&trial, s->places[p].defaults, service);
-    for (const nf_link *link = s->links; link != NULL; link = link->next) {
-        if (link->state == NF_LINK_CLOSED)
-            continue;
-        note_elements(&trial, link->options, service);
-        if (trial.pos == NULL && is_still(link, service))
+    nf_status_elements(service, trial.element);
+    for (const nf_link *link = s->links; link != NULL && trial.pos == NULL; link = link->next)
+        if (is_still(link, service))
             copy_structure(&trial, &link->request);
-    }
     return trial;
 }
 

@@ -159,8 +159,10 @@ static int start_replay(nf_server *s, const json_t *header)
 {
     nf_replay_options options = {.loop = &s->loop, .serve = serve_end, .done = on_played, .ctx = s};
     nf_log log = {s->options->log, s->options->log_ctx};
-    for (size_t p = 0; p < s->options->nplaces; p++)
+    for (size_t p = 0; p < s->options->nplaces; p++) {
         s->places[p].done = true; /* nobody is called */
+        s->places[p].since = uv_now(&s->loop);
+    }
     nf_replay_warn(s->options->replay, header, &log);
     s->playing = true;
     nf_replay_start(s->options->replay, &options);

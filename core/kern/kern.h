@@ -129,12 +129,12 @@ typedef struct nf_kern {
     /** y[k] += a x[k]. */
     void (*axpy)(int n, double a, const double *x, double *y);
 
+    /** to[k] = a from[k] of n doubles that may lie anywhere, also at `to`. The largest |to[k]|; infinite if one is no number. */
+    double (*take)(size_t n, double a, const void *from, double *to);
     /** x[k] *= a. */
     void (*scale)(size_t n, double a, double *x);
     /** Is any of x[n] below low or above high? */
     int (*outside)(size_t n, int low, int high, const int *x);
-    /** Is any of x[n] not between -limit and limit, or not a number? */
-    int (*beyond)(size_t n, double limit, const double *x);
 
     /** g[t] += the group's functions. same: a and b are one side, pairs are taken once. */
     void (*angular)(const struct k_angular *group, const struct k_side *a, const struct k_side *b, int same, double *g,

@@ -17,7 +17,7 @@ double KERN(dot)(int n, const double *a, const double *b);
 void KERN(axpy)(int n, double a, const double *x, double *y);
 void KERN(scale)(size_t n, double a, double *x);
 int KERN(outside)(size_t n, int low, int high, const int *x);
-int KERN(beyond)(size_t n, double limit, const double *x);
+double KERN(take)(size_t n, double a, const void *from, double *to);
 void KERN(angular)(const struct k_angular *group, const struct k_side *a, const struct k_side *b, int same, double *g,
                    const struct k_scratch *tmp);
 void KERN(angular_vjp)(const struct k_angular *group, const struct k_side *a, const struct k_side *b, int same,

@@ -60,8 +60,9 @@ void nf_judge_log(nf_calc *calc);
  *  nf_eval and a stream would do on theirs. */
 bool nf_job_is_immediate(const nf_job *job);
 /** Checks the frame and fills the result, or code and err, of a job that is immediate. No allocation and no lock, the
- *  calc is not changed: several threads may do so with one calc. */
-void nf_job_evaluate_now(nf_job *job);
+ *  calc is not changed: several threads may do so with one calc. farthest: no coordinate is beyond it, if the caller knows
+ *  that, else HUGE_VAL. */
+void nf_job_evaluate_now(nf_job *job, double farthest);
 
 /** Calls visit for every patch of the frame, on the threads of the team. The patches stay as they are until the calc is
  *  used again. The first error of the frame or of a visit. */

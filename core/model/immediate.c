@@ -14,14 +14,14 @@ static bool all_elements_known(const nf_model *model, const nf_frame *frame)
            !model->kern->outside(frame->natoms, 1, NF_MAX_ELEMENTS, frame->species);
 }
 
-static int check_frame(const nf_model *model, const nf_frame *frame, nf_error *err)
+static int check_frame(const nf_model *model, const nf_frame *frame, double farthest, nf_error *err)
 {
     nf_cell cell;
     double s[3];
     TRY(nf_cell_make(&cell, frame->cell, frame->pbc, err));
     if (!all_elements_known(model, frame))
         TRY(nf_calc_elements(model, frame, NULL, err));
-    if (model->kern->beyond(3 * frame->natoms, nf_cell_safe_distance(&cell), frame->pos[0]))
+    if (!(farthest < nf_cell_safe_distance(&cell)))
         for (size_t i = 0; i < frame->natoms; i++)
             TRY(nf_cell_fractions(&cell, i, frame->pos[i], s, err));
     return 0;
@@ -53,13 +53,13 @@ bool nf_job_is_immediate(const nf_job *job)
     return job->calc->model->zero;
 }
 
-void nf_job_evaluate_now(nf_job *job)
+void nf_job_evaluate_now(nf_job *job, double farthest)
 {
     const nf_model *model = job->calc->model;
     nf_error err = {0};
     job->code = nf_check_request(model, job->frame, job->result, &err);
     if (job->code == 0)
-        job->code = check_frame(model, job->frame, &err);
+        job->code = check_frame(model, job->frame, farthest, &err);
     if (job->code == 0)
         fill_with_zeros(job->result, job->frame->natoms, model->nmembers);
     job->err = err;

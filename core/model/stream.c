@@ -9,6 +9,7 @@
  */
 #include "model/stream.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -203,15 +204,25 @@ static void evaluate_now(nf_stream *s, nf_entry *entry)
     size_t work = nf_queue_has_waiting(&s->queue);
     pthread_mutex_unlock(&s->lock);
     nf_team_call(s->team, work);
-    nf_job_evaluate_now(entry->e.job);
+    nf_job_evaluate_now(entry->e.job, HUGE_VAL);
     hand_back(s, entry);
+}
+
+static bool is_abandoned(const nf_job *job)
+{
+    return job->abandoned != NULL && __atomic_load_n(job->abandoned, __ATOMIC_RELAXED) != 0;
+}
+
+static int fail_abandoned(nf_error *err)
+{
+    return nf_fail(err, NF_EINVAL, "nobody waits for the result any more");
 }
 
 static void prepare(nf_stream *s, nf_entry *entry)
 {
     nf_error err;
     size_t work = 0;
-    int rc = nf_prepare(&entry->e, &err);
+    int rc = is_abandoned(entry->e.job) ? fail_abandoned(&err) : nf_prepare(&entry->e, &err);
     pthread_mutex_lock(&s->lock);
     s->queue.preparing = false;
     if (rc == 0 && search_failed(entry->e.slot))
@@ -285,7 +296,9 @@ static void sweep(nf_stream *s, const nf_task *task, nf_arena *arena)
     nf_error err;
     nf_entry *entry = task->of;
     evaluation *e = &entry->e;
-    if (task->patch < atomic_load(&e->failed)) { /* else nothing that it finds would be said */
+    if (is_abandoned(e->job)) {
+        fail_job(s, e, fail_abandoned(&err), &err, 0);
+    } else if (task->patch < atomic_load(&e->failed)) { /* else nothing that it finds would be said */
         int rc = nf_sweep_patch(e, task->patch, arena, &err);
         if (rc == NF_VAGUE)
             fail_job(s, e, NF_EDIVERGED, &err, task->patch + e->slot->list.npatches);

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ import pytest
 
 from conftest import refused
 from ipi import Simulation
-from programs import Program
+from programs import Program, nearfar_path
 from test_serving import listening, waited_for
 from wire import Client
 
@@ -119,6 +121,18 @@ def test_the_same_files_again(call: Call, committee: list[Path], tmp_path: Path)
         assert stepping.more()
         assert status(call, control)["models"][0]["sha256"] != before
     assert len(set(stepping.energies)) == 2
+
+
+def test_a_load_that_never_ends(call: Call, potential: list[Path], tmp_path: Path) -> None:
+    """A file on a dead disk, here a pipe that nobody writes to: the server goes on, and can leave."""
+    dead = tmp_path / "dead"
+    shutil.copytree(potential[0], dead)
+    (dead / "input.nn").unlink()
+    os.mkfifo(dead / "input.nn")
+    with served(tmp_path, potential[0]) as (_, control, stepping):
+        with subprocess.Popen([nearfar_path(), "status", control, "--reload", dead]) as asking:
+            assert stepping.more(200)
+            asking.kill()
 
 
 def test_the_null_model_stays(call: Call, potential: list[Path], tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def test_one_failure_leaves_the_others_alone(potential: list[Path], tmp_path: Pa
     (["M", "unix:a,species=O H Au"], ["Au"]),
     (["M", "unix:a", "M"], ["no address behind the model"]),
     (["x=M", "unix:a", "x=null", "unix:b"], ["two models are called 'x'"]),
+    (["unix:a", "M", "unix:b", "null"], ["no address behind the model 'null'"]),
     (["unix:a"], ["no model"]),
 ])
 def test_words_that_make_no_sense(call: Call, potential: list[Path], words: list[str], says: list[str]) -> None:
@@ -171,6 +172,36 @@ def test_a_driver_that_drops_us_is_called_more_and_more_slowly(potential: list[P
         assert program.wait(5) == 0
 
 
+def test_a_driver_that_comes_back_after_extra_links(potential: list[Path], tmp_path: Path) -> None:
+    """An extra link that the driver never spoke on goes with the last one it used, and that is not the end."""
+    here = listener(tmp_path / "s")
+    with nearfar(tmp_path, "run", potential[0], f"unix:{tmp_path}/s", "--species", "O H H", "--reconnect") as program:
+        one = Accepted(here.accept()[0])
+        one.send("INIT", *init(b"a : b"))
+        for k in range(9):  # three replicas in turn: worth a second link
+            one.step(WATER + (k % 3) * 3.0 + 0.01 * k)
+        extra = here.accept()[0]
+        one.link.close()
+        two = Accepted(here.accept()[0])
+        two.step()
+        extra.close()
+        two.step()
+        program.process.terminate()
+        assert program.wait(5) == 0
+
+
+def test_wait_again(potential: list[Path], tmp_path: Path) -> None:
+    """With --wait a driver that does not come back is waited for so long, and that is a failure."""
+    here = listener(tmp_path / "s")
+    with nearfar(tmp_path, "run", potential[0], f"unix:{tmp_path}/s", "--species", "O H H", "--reconnect", "--wait",
+                 "0.5") as program:
+        one = Accepted(here.accept()[0])
+        one.step()
+        one.link.close()
+        here.close()
+        assert program.wait(5) == 1 and "within 0.5 s" in program.text()
+
+
 # ---- leaving ----
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -186,6 +217,35 @@ def test_an_answer_that_is_owed_is_given(potential: list[Path], tmp_path: Path, 
         energy, forces, _, _ = driver.forces()
         assert np.isfinite(energy) and len(forces) == 3 * n
         assert driver.closed()
+        driver.ends(True)
+
+
+@pytest.mark.parametrize("before", ["computing", "have data"])
+def test_a_driver_that_polls_is_answered_too(potential: list[Path], tmp_path: Path, before: str) -> None:
+    """It asks by STATUS whether the forces are there, and for them by GETFORCE, when we are leaving already."""
+    driver = Driver(tmp_path, potential)
+    with driver.nearfar as program:
+        driver.send("POSDATA", *posdata())
+        if before == "have data":
+            assert driver.status() == "HAVEDATA"
+        program.process.terminate()
+        assert waited_for(lambda: "leaving" in program.text())
+        assert driver.status() == "HAVEDATA"
+        driver.send("GETFORCE")
+        assert np.isfinite(driver.forces()[0]) and driver.closed()
+        driver.ends(True)
+
+
+def test_both_are_asked_to_stop(potential: list[Path], tmp_path: Path) -> None:
+    """As by Ctrl-C: that the driver is gone in the midst of a step is no failure then."""
+    n = 300
+    many = np.concatenate([WATER + [40 * k, 0, 0] for k in range(n)])
+    driver = Driver(tmp_path, potential, species=f"O H H * {n}", options=["--threads", "1"])
+    with driver.nearfar as program:
+        driver.send("POSDATA", *posdata(many, cell=np.eye(3) * 1e5), b"GETFORCE    ")
+        program.process.terminate()
+        assert waited_for(lambda: "leaving" in program.text())
+        driver.close()
         driver.ends(True)
 
 
@@ -288,6 +348,45 @@ def test_any_init_will_do(potential: list[Path], tmp_path: Path, text: bytes) ->
         driver.step()
         driver.send("EXIT")
         driver.ends(True)
+
+
+def test_getforce_twice(potential: list[Path], tmp_path: Path) -> None:
+    """Also behind the first one: its forces, and then the reason."""
+    driver = Driver(tmp_path, potential)
+    with driver.nearfar:
+        driver.send("POSDATA", *posdata(), b"GETFORCE    ", b"GETFORCE    ")
+        driver.forces()
+        driver.ends(False, "GETFORCE before any positions")
+
+
+def test_texts_without_end(potential: list[Path], tmp_path: Path) -> None:
+    """A client that names millions of atoms again and again is shown the door, and the others go on."""
+    with listening(tmp_path, potential[0]):
+        one, two = (Client(tmp_path / "l", b'{"species": "O H H"}') for _ in range(2))
+        energy = two.step()
+        for _ in range(3):
+            one.send("INIT", *init(b'{"species": "O * 9000000", "errors": true}'))
+        assert "INIT texts name more than" in one.error()
+        assert two.step() == energy
+
+
+def test_those_who_left_cost_nothing(potential: list[Path], tmp_path: Path) -> None:
+    """What nobody waits for any more is not computed."""
+    n = 1500
+    many = np.concatenate([WATER + [40 * k, 0, 0] for k in range(n)])
+    text = f'{{"species": "O H H * {n}"}}'.encode()
+    with listening(tmp_path, potential[0], "--threads", "1"):
+        start = time.monotonic()
+        Client(tmp_path / "l", text).step(many, np.eye(3) * 1e6)
+        once = time.monotonic() - start
+        gone = [Client(tmp_path / "l", text) for _ in range(30)]
+        for one in gone:
+            one.send("POSDATA", *posdata(many, cell=np.eye(3) * 1e6), b"GETFORCE    ")
+        for one in gone:
+            one.link.close()
+        start = time.monotonic()
+        Client(tmp_path / "l", text).step(many, np.eye(3) * 1e6)
+        assert time.monotonic() - start < 10 * once
 
 
 # ---- the null model ----

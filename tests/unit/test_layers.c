@@ -47,7 +47,7 @@ static const struct {
     {"zip.h", {"core/io"}},
     {"sha2.h", {"core/io"}},
     {"immintrin.h", {"core/kern"}},
-    {"pthread.h", {"core/base", "core/model"}},
+    {"pthread.h", {"core/base", "core/model", "server"}},
     {"sys/socket.h", {"server"}},
     {"jansson.h", {"core/base", "core/near", "core/io", "core/model", "server", "cli"}},
 };

@@ -96,7 +96,7 @@ START_TEST(zeros)
     nf_job job = {.calc = l.calc, .frame = &s.frame, .result = &now.r, .judge = true, .code = 3};
     ck_assert(nf_job_is_immediate(&job));
     nf_mem_fail_after(0);
-    nf_job_evaluate_now(&job);
+    nf_job_evaluate_now(&job, HUGE_VAL);
     ck_assert_int_eq(nf_mem_fail_stop(), 0);
     ck_assert_int_eq(job.code, 0);
     lab_eval(&l, &s.frame, &team);
@@ -104,7 +104,7 @@ START_TEST(zeros)
     ck_assert_int_eq(nf_calc_nbuilds(l.calc), 0);
     nf_result r = NF_RESULT_INIT; /* nothing wanted */
     job.result = &r;
-    nf_job_evaluate_now(&job);
+    nf_job_evaluate_now(&job, HUGE_VAL);
     ck_assert_int_eq(job.code, 0);
     answer_free(&now);
     answer_free(&team);
@@ -135,7 +135,7 @@ static nf_job answer_to(const lab *l, const specimen *s, nf_result *r, bool now)
 {
     nf_job job = {.calc = l->calc, .frame = &s->frame, .result = r}, *jobs = &job;
     if (now)
-        nf_job_evaluate_now(&job);
+        nf_job_evaluate_now(&job, HUGE_VAL);
     else
         nf_eval(l->team, 1, &jobs, NULL, NULL);
     return job;
