@@ -213,10 +213,10 @@ typedef struct {
     nf_result *result;
     nf_error err; /* filled if code is not 0 */
     int code;
-    void *user; /* the caller's */
+    void *user;           /* the caller's */
     const int *abandoned; /* NULL, or not 0 as soon as nobody wants the result: the job then ends early with NF_EINVAL.
                              May be set by __atomic_store_n on any thread */
-    bool judge; /* refuse a frame whose species do not look to be in the order of its positions: NF_EINVAL */
+    bool judge;           /* refuse a frame whose species do not look to be in the order of its positions: NF_EINVAL */
 } nf_job;
 
 /** Evaluates n structures together on the team.
