@@ -258,6 +258,8 @@ static int split_json(items *all, const char *text, nf_error *err)
     const char *key;
     json_t *value, *root = json_loads(text, 0, &why);
     int rc = 0;
+    if (root == NULL && json_error_code(&why) == json_error_out_of_memory)
+        return nf_fail_memory(err, "the parameters of INIT");
     if (root == NULL) { /* any text will do as an INIT: what it says is left aside */
         report_unknown(all->origin, text, strlen(text));
         return 0;
