@@ -246,6 +246,8 @@ static void on_loaded(uv_async_t *loaded)
 {
     reload *r = loaded->data;
     nf_service *s = r->service;
+    pthread_mutex_lock(&r->lock); /* the thread has let go of it: what it wrote is ours */
+    pthread_mutex_unlock(&r->lock);
     s->under = NULL;
     if (r->code == 0)
         r->code = check_once_more(s, r);
