@@ -350,23 +350,6 @@ static void on_caller(uv_poll_t *poll, int status, int events)
 
 /* ---- the beginning ---- */
 
-/* Only what nobody listens at. */
-static int clear_path(const char *path, nf_error *err)
-{
-    struct stat info;
-    if (lstat(path, &info) != 0)
-        return 0;
-    if (!S_ISSOCK(info.st_mode))
-        return nf_fail(err, NF_EINVAL, "%.150s is no socket: remove it, or name another place", path);
-    int fd = nf_runtime_connect(path, 1);
-    if (fd >= 0)
-        close(fd);
-    if (fd != -ECONNREFUSED)
-        return nf_fail(err, NF_EIO, "somebody listens at %.150s already: name another place", path);
-    unlink(path);
-    return 0;
-}
-
 /* Nobody can connect before listen, and by then the socket has the mode it keeps. */
 static int listen_there(nf_control *c)
 {
@@ -382,7 +365,7 @@ static int listen_there(nf_control *c)
 
 static int start(nf_control *c, nf_error *err)
 {
-    TRY(clear_path(c->path, err));
+    TRY(nf_runtime_clear(c->path, err));
     int rc = listen_there(c);
     if (rc != 0)
         return nf_fail(err, NF_EIO, "cannot listen at %.150s: %s", c->path, strerror(rc));

@@ -66,10 +66,13 @@ static int parse_bool(bool *out, const char *value, nf_error *err)
     return 0;
 }
 
+/* nf_link_wants_errors has looked already, since the other keys may be wrong. */
 static int parse_errors(nf_link_options *o, const char *value, const nf_link_origin *origin, nf_error *err)
 {
+    bool wants;
+    (void)o;
     (void)origin;
-    return parse_bool(&o->errors, value, err);
+    return parse_bool(&wants, value, err);
 }
 
 static int parse_trust(nf_link_options *o, const char *value, const nf_link_origin *origin, nf_error *err)

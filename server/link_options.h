@@ -30,7 +30,6 @@ typedef struct nf_link_options {
     bool pbc[3];
     double charge;      /* of the whole system, elementary charges */
     int batch;          /* structures in each POSDATA */
-    bool errors;        /* the peer understands ERROR */
     bool trust_species; /* first structures are not judged */
 } nf_link_options;
 

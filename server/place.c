@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "server/connect.h"
+#include "server/runtime_dir.h"
 #include "server/server.h"
 
 enum { BACKOFF_FIRST_MS = 100, BACKOFF_MOST_MS = 5000, BACKLOG = 128 };
@@ -238,25 +239,6 @@ static void on_connection(uv_stream_t *listener, int status)
     nf_connect_accept(link, listener);
 }
 
-/* A socket file that nobody listens to is left from a process that died: it goes. NF_EIO if somebody does. */
-static int clear_socket(const nf_address *address, nf_error *err)
-{
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    struct stat is;
-    if (lstat(address->path, &is) != 0 || !S_ISSOCK(is.st_mode))
-        return 0;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return nf_fail(err, NF_EIO, "cannot make a socket: %s", strerror(errno));
-    memcpy(to.sun_path, address->path, sizeof address->path);
-    int rc = connect(fd, (struct sockaddr *)&to, sizeof to), why = errno;
-    close(fd);
-    if (rc == 0 || why != ECONNREFUSED)
-        return nf_fail(err, NF_EIO, "somebody listens at %s already", address->text);
-    unlink(address->path);
-    return 0;
-}
-
 static bool loopback(const struct sockaddr_storage *to)
 {
     const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)to;
@@ -280,7 +262,7 @@ static int bind_tcp(nf_place *place, nf_error *err)
 /* At no moment may others connect. */
 static int bind_local(nf_place *place, nf_error *err)
 {
-    TRY(clear_socket(&place->options->address, err));
+    TRY(nf_runtime_clear(place->options->address.path, err));
     mode_t before = umask(0177);
     int rc = uv_pipe_bind(&place->listener.pipe, place->options->address.path);
     umask(before);

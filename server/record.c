@@ -62,18 +62,6 @@ struct nf_record {
 
 /* ---- the file ---- */
 
-static void *zip_alloc(void *ctx, unsigned n, unsigned size)
-{
-    (void)ctx;
-    return nf_calloc(n, size);
-}
-
-static void zip_free(void *ctx, void *p)
-{
-    (void)ctx;
-    nf_free(p);
-}
-
 /* 0 or errno. */
 static int write_out(nf_record *r)
 {
@@ -351,8 +339,8 @@ static void free_record(nf_record *r)
 
 static int prepare(nf_record *r, const char *path, nf_error *err)
 {
-    r->z.zalloc = zip_alloc;
-    r->z.zfree = zip_free;
+    r->z.zalloc = nf_zip_alloc;
+    r->z.zfree = nf_zip_free;
     r->z.next_out = r->out;
     r->z.avail_out = OUT;
     r->path = nf_strdup(path);

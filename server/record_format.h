@@ -12,6 +12,9 @@
 #define NF_SERVER_RECORD_FORMAT_H
 
 #include <stdint.h>
+#include <zlib.h>
+
+#include "base/mem.h"
 
 #define NF_RECORD_MAGIC "NFRECORD"
 
@@ -32,6 +35,18 @@ typedef enum {
     NF_RECORD_CLOSED = 4,   /* code (4 bytes, signed) | why */
     NF_RECORD_END = 5,      /* why the recording ends; nothing: the process did */
 } nf_record_kind;
+
+static inline void *nf_zip_alloc(void *ctx, unsigned n, unsigned size)
+{
+    (void)ctx;
+    return nf_calloc(n, size);
+}
+
+static inline void nf_zip_free(void *ctx, void *p)
+{
+    (void)ctx;
+    nf_free(p);
+}
 
 static inline void nf_put_u32(unsigned char *at, uint32_t x)
 {

@@ -101,25 +101,13 @@ static int take(nf_recording *r, unsigned char *to, size_t n)
 
 /* ---- the head ---- */
 
-static void *zip_alloc(void *ctx, unsigned n, unsigned size)
-{
-    (void)ctx;
-    return nf_calloc(n, size);
-}
-
-static void zip_free(void *ctx, void *p)
-{
-    (void)ctx;
-    nf_free(p);
-}
-
 static int begin_bytes(nf_recording *r)
 {
     int more = fill(r);
     if (more < 0)
         return more;
-    r->z.zalloc = zip_alloc;
-    r->z.zfree = zip_free;
+    r->z.zalloc = nf_zip_alloc;
+    r->z.zfree = nf_zip_free;
     r->zipped = r->z.avail_in >= 2 && r->in[0] == 0x1f && r->in[1] == 0x8b;
     if (r->zipped && inflateInit2(&r->z, 15 + 16) != Z_OK) {
         r->zipped = false;

@@ -160,3 +160,19 @@ int nf_runtime_servers(nf_runtime_server *out, int most)
     qsort(out, (size_t)n, sizeof *out, by_pid);
     return n;
 }
+
+int nf_runtime_clear(const char *path, nf_error *err)
+{
+    struct stat info;
+    if (lstat(path, &info) != 0)
+        return 0;
+    if (!S_ISSOCK(info.st_mode))
+        return nf_fail(err, NF_EINVAL, "%.150s is no socket: remove it, or name another place", path);
+    int fd = nf_runtime_connect(path, 1);
+    if (fd >= 0)
+        close(fd);
+    if (fd != -ECONNREFUSED)
+        return nf_fail(err, NF_EIO, "somebody listens at %.150s already: name another place", path);
+    unlink(path);
+    return 0;
+}

@@ -29,4 +29,8 @@ int nf_runtime_servers(nf_runtime_server *out, int most);
 /** A connected socket, close-on-exec, with timeouts of `seconds`; or -errno. Whoever listens there has our user. */
 int nf_runtime_connect(const char *path, double seconds);
 
+/** Makes room for a socket at `path`: one that nobody listens at is left from a process that died, and is removed. NF_EINVAL:
+ *  there is something that is no socket; NF_EIO: somebody listens. */
+int nf_runtime_clear(const char *path, nf_error *err);
+
 #endif

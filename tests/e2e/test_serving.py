@@ -133,6 +133,18 @@ def test_files_of_words_that_make_no_sense(call: Call, tmp_path: Path, text: str
     refused(call("run", "--config", "words"), *says)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_files_of_anything(call: Call, tmp_path: Path, seed: int) -> None:
+    """Quotes, comments, keys and addresses in any order: a sentence, never more."""
+    pieces = [b"null", b"unix:nobody", b"tcp:localhost:1", b",", b"species=", b"links=2", b"'", b'"', b"#", b"\n", b" ", b"x=",
+              b"=", b"--", b"--links", b"\xff\x00", b"/", b"pbc=TFT"]
+    random = np.random.default_rng(seed)
+    (tmp_path / "words").write_bytes(b"".join(pieces[k] for k in random.integers(len(pieces), size=60)))
+    for command in ("run", "listen"):
+        done = call(command, "--config", "words", "--wait", "0") if command == "run" else call(command, "--config", "words")
+        assert 0 < done.returncode < 100 and done.stderr.count("Sanitizer") == 0, done.stderr
+
+
 # ---- drivers that come again ----
 
 def test_reconnect(potential: list[Path], tmp_path: Path) -> None:
@@ -328,7 +340,7 @@ def reachable(path: Path) -> bool:
 
 def test_a_file_is_not_taken_for_a_socket(call: Call, potential: list[Path], tmp_path: Path) -> None:
     (tmp_path / "l").write_text("dear to somebody")
-    refused(call("listen", f"unix:{tmp_path}/l", potential[0]), "cannot listen")
+    refused(call("listen", f"unix:{tmp_path}/l", potential[0]), "is no socket")
     assert (tmp_path / "l").read_text() == "dear to somebody"
 
 
